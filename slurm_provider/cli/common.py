@@ -1,0 +1,33 @@
+"""What the commands share: the configuration file, and how a mistake is shown."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from slurm_provider.config import ConfigError, FacadeConfig, load_facade
+
+DEFAULT_PATH = Path("/etc/slurm-provider/config.toml")
+
+ConfigPath = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="SLURM_PROVIDER_CONFIG", help="The configuration file."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+console = Console()
+
+
+def fail(message: str) -> NoReturn:
+    """Show what is wrong and end with exit code 1."""
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def read_config(path: Path) -> FacadeConfig:
+    """Return the façade's configuration, or end with what is wrong with it."""
+    try:
+        return load_facade(path)
+    except ConfigError as error:
+        fail(str(error))

@@ -1,0 +1,30 @@
+"""`serve` and `sidecar`: the two programs."""
+
+from slurm_provider.cli.common import DEFAULT_PATH, ConfigPath, fail
+from slurm_provider.cli.config import check_facade
+from slurm_provider.config import ConfigError, load_sidecar
+from slurm_provider.logs import configure_logs
+
+
+def serve(config: ConfigPath = DEFAULT_PATH) -> None:
+    """Run the façade: Core's calls in, updates and charges out."""
+    configure_logs()
+    try:
+        facade = check_facade(config)
+    except ConfigError as error:
+        fail(str(error))
+    from slurm_provider.facade.server import (
+        run,  # gRPC and FastAPI take a moment that other commands need not wait
+    )
+
+    run(facade)
+
+
+def sidecar(config: ConfigPath = DEFAULT_PATH) -> None:
+    """Run the sidecar on a login node: Slurm and the local users."""
+    from slurm_provider.sidecar.start import CannotStart, start
+
+    try:
+        start(config, load_sidecar(config).sidecar)
+    except (ConfigError, CannotStart) as error:
+        fail(str(error))

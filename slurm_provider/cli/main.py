@@ -1,0 +1,16 @@
+"""The commands and their groups."""
+
+import typer
+
+from slurm_provider.cli import config, daemons, jobs, users
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Puts a Slurm cluster behind UCloud.",
+)
+app.command()(daemons.serve)
+app.command()(daemons.sidecar)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(users.app, name="users")
+app.add_typer(config.app, name="config")

@@ -1,0 +1,65 @@
+"""`users map|ls|rm`: which local user and which account a UCloud user or project means."""
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
+from slurm_provider.cli.jobs import print_json
+from slurm_provider.jobmap import JobMap, UserMapping
+
+app = typer.Typer(no_args_is_help=True, help="UCloud users and projects, and who they are on the cluster.")
+
+
+@app.command("map")
+def map_(
+    name: Annotated[str, typer.Argument(help="A UCloud user, or the id of a project with --project.")],
+    local_user: Annotated[str | None, typer.Argument(help="The local user of a UCloud user.")] = None,
+    account: Annotated[
+        str, typer.Option(help="The Slurm account: of the project, or of the user's jobs outside projects.")
+    ] = "",
+    project: Annotated[bool, typer.Option("--project", help="NAME is a project.")] = False,
+    config: ConfigPath = DEFAULT_PATH,
+) -> None:
+    """Map a UCloud user to a local user, or a project to a Slurm account."""
+    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    if project:
+        if not account or local_user:
+            fail("a project is mapped by `users map --project PROJECT --account ACCOUNT`")
+        jobmap.map_project(name, account)
+        console.print(f"jobs of the project {name} are charged to the account {account}")
+    else:
+        if not local_user:
+            fail("a user is mapped by `users map USER LOCAL_USER [--account ACCOUNT]`")
+        jobmap.map_user(UserMapping(name, local_user, account))
+        where = f"the account {account}" if account else "the default account"
+        console.print(f"{name} is the local user {local_user}; jobs outside projects are charged to {where}")
+
+
+@app.command()
+def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
+    """List all mapped users and projects."""
+    users, projects = JobMap(read_config(config).jobmap.path, time.time).mappings()
+    if as_json:
+        print_json({"users": [asdict(user) for user in users], "projects": projects})
+        return
+    table = Table("user or project", "local user", "account", box=None)
+    for user in users:
+        table.add_row(user.ucloud_user, user.local_user, user.account or "(default)")
+    for name, account in projects.items():
+        table.add_row(name, "", account)
+    console.print(table)
+
+
+@app.command()
+def rm(
+    name: Annotated[str, typer.Argument(help="A UCloud user or the id of a project.")],
+    config: ConfigPath = DEFAULT_PATH,
+) -> None:
+    """Remove a mapping. Jobs that run go on as they began."""
+    if not JobMap(read_config(config).jobmap.path, time.time).unmap(name):
+        fail(f"'{name}' is not mapped; `slurm-provider users ls` lists who is")
+    console.print(f"{name} is no longer mapped")

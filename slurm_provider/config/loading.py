@@ -1,0 +1,82 @@
+"""Reading the file, and saying where in it a mistake is."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from slurm_provider.config.sections import FacadeConfig, SidecarConfig
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """What is wrong with the file, one line a mistake, each naming file, line and key."""
+
+
+def load_facade(path: Path) -> FacadeConfig:
+    """Return the façade's configuration; raise ConfigError for anything that it cannot start with."""
+    return _load(path, FacadeConfig)
+
+
+def load_sidecar(path: Path) -> SidecarConfig:
+    """Return the sidecar's configuration; raise ConfigError for anything that it cannot start with."""
+    return _load(path, SidecarConfig)
+
+
+def _load(path: Path, model: type[Model]) -> Model:
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        mistakes = []
+        for details in error.errors():
+            line = line_of(text, details["loc"])
+            key = ".".join(str(part) for part in details["loc"]) or "the file"
+            mistakes.append(f"{path}:{line}: {key}: {_in_words(details['type'], details['msg'])}")
+        raise ConfigError("\n".join(mistakes)) from error
+
+
+def _in_words(kind: str, message: str) -> str:
+    match kind:
+        case "extra_forbidden":
+            return "there is no such key"
+        case "missing":
+            return "this key is missing"
+        case "path_not_file":
+            return "there is no such file"
+        case _:
+            return message.removeprefix("Value error, ")
+
+
+def line_of(text: str, location: Location) -> int:
+    """Return the line (from 1) of the key at `location`, or of its table where the key is absent."""
+    best, depth = 1, 0
+    table: list[str | int] = []
+    arrays: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
+            table = [part.strip().strip("\"'") for part in header[2].split(".")]
+            if header[1] == "[[":
+                arrays[header[2]] = arrays.get(header[2], -1) + 1
+            if table[0] in arrays:
+                table.insert(1, arrays[str(table[0])])
+            here: list[str | int] = list(table)
+        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
+            here = [*table, *(part.strip("\"'") for part in key[1].split("."))]
+        else:
+            continue
+        shared = 0
+        while shared < min(len(here), len(location)) and here[shared] == location[shared]:
+            shared += 1
+        if shared > depth and shared == len(here):
+            best, depth = number, shared
+    return best

@@ -1,0 +1,216 @@
+"""The sections of the configuration file."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
+
+SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return path.rstrip("/") or "/"
+
+
+def _endpoint(address: str) -> str:
+    if address.startswith("unix:/"):
+        return address
+    host, _, port = address.removeprefix("tcp:").rpartition(":")
+    if address.startswith("tcp:") and host and port.isdigit():
+        return address
+    raise ValueError("must be unix:/path/of/socket or tcp:host:port")
+
+
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+class Section(BaseModel):
+    """A section in which an unknown key is an error, so that a misspelt one is never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(Section):
+    """Mutual TLS: our own certificate and key, and the authority that must have signed the other end's."""
+
+    certificate_file: FilePath
+    key_file: FilePath
+    ca_file: FilePath
+
+
+class Era(StrEnum):
+    """Which Core is spoken to: that of the seed documents, or today's."""
+
+    SEEDS = "seeds"
+    TODAY = "today"
+
+
+class Provider(Section):
+    """Who this provider is."""
+
+    id: Identifier
+
+
+class Core(Section):
+    """Where UCloud/Core is, and how the two trust each other."""
+
+    url: str = Field(pattern=r"^https?://\S+$")
+    public_key_file: FilePath
+    refresh_token_file: FilePath
+    era: Era = Era.SEEDS
+    issuer: str = "cloud.sdu.dk"
+    timeout_seconds: float = Field(default=10, gt=0)
+
+
+class Facade(Section):
+    """The HTTP server that Core calls."""
+
+    listen: str = Field(default="127.0.0.1:8889", pattern=r"^\S+:\d+$")
+    create_wait_seconds: float = Field(default=3, gt=0, lt=5)
+    """How long `create` waits for Slurm before it answers all the same; Core gives up at 5 s."""
+
+
+class JobMapFile(Section):
+    """The SQLite file."""
+
+    path: AbsolutePath
+
+
+class Tracker(Section):
+    """How often Slurm is asked, and how patient the answers are read."""
+
+    interval_seconds: float = Field(default=5, gt=0)
+    accounting_interval_seconds: float = Field(default=60, gt=0)
+    absence_grace_seconds: float = Field(default=30, ge=0)
+    """A job is gone only when complete answers have left it out for this long."""
+    lost_after_seconds: float = Field(default=3600, ge=0)
+    """A job that squeue no longer has, and that accounting never ended, is given up after this long."""
+    lookup_days: int = Field(default=30, gt=0)
+    """How far back accounting is searched for a job that the job map does not know."""
+    limits_interval_seconds: float = Field(default=60, gt=0)
+
+
+class Cluster(Section):
+    """One Slurm cluster, reached through its sidecar."""
+
+    sidecar: Endpoint
+    tls: Tls | None = None
+    job_folder: str = Field(default="~/ucloud-jobs/{job}", pattern=r"^(~/|/).*\{job\}")
+    """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if self.sidecar.startswith("tcp:") and self.tls is None:
+            raise ValueError(
+                "a sidecar behind tcp: needs the keys of [clusters.NAME.tls]; plain TCP is not spoken"
+            )
+        return self
+
+
+class Drive(Section):
+    """A UCloud drive and the cluster's folder that holds it."""
+
+    id: Identifier
+    path: AbsolutePath
+
+
+class Image(Section):
+    """A container image and the folder of installed software that stands for it, put on PATH."""
+
+    name: str = Field(min_length=1)
+    software: AbsolutePath
+
+
+SupportBlock = Mapping[str, bool]
+
+
+class Support(Section):
+    """What is declared for a product instead of what would be computed; what is not named is unsupported."""
+
+    docker: SupportBlock = {}
+    native: SupportBlock = {}
+    virtualMachine: SupportBlock = {}  # noqa: N815 - UCloud's own spelling
+
+
+class Product(Section):
+    """A UCloud product (a machine type) and the share of a partition that it means."""
+
+    category: Identifier
+    id: Identifier
+    cluster: str
+    partition: SlurmName
+    qos: SlurmName | None = None
+    constraint: str | None = None
+    cpu: int = Field(default=1, ge=1)
+    """Virtual cores of one replica, as are the memory and the GPUs."""
+    memory_gib: float = Field(default=0, ge=0)
+    gpu: int = Field(default=0, ge=0)
+    grid_units: int | None = Field(default=None, ge=1)
+    """Units in one charge; 15 for products paid by the minute, else 1."""
+    support: Support | None = None
+
+
+class Sidecar(Section):
+    """The program on the login node."""
+
+    listen: Endpoint = "unix:/run/slurm-provider/sidecar.sock"
+    tls: Tls | None = None
+    user: str = "slurm-provider-sidecar"
+    """The service user, a Slurm Operator; the program becomes this user when it is started as root."""
+    socket_group: str = "slurm-provider"
+    min_uid: int = Field(default=1000, ge=1)
+    deny_users: list[str] = []
+    allow_groups: list[str] = []
+    """Only members of one of these groups; empty allows all."""
+    agent_idle_seconds: float = Field(default=300, gt=0)
+    command_timeout_seconds: float = Field(default=30, gt=0)
+    """Must be above Slurm's own MessageTimeout (10 s by default), or its answers are cut off."""
+    path: str = "/usr/local/bin:/usr/bin:/bin"
+    slurm_conf: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if self.listen.startswith("tcp:") and self.tls is None:
+            raise ValueError("listening on tcp: needs the keys of [sidecar.tls]; plain TCP is not spoken")
+        return self
+
+
+class FacadeConfig(BaseModel):
+    """All that `slurm-provider serve` reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: Provider
+    core: Core
+    jobmap: JobMapFile
+    clusters: dict[Identifier, Cluster] = Field(min_length=1)
+    products: list[Product] = Field(min_length=1)
+    facade: Facade = Facade()
+    tracker: Tracker = Tracker()
+    drives: list[Drive] = []
+    images: list[Image] = []
+    sidecar: Any = None
+
+    @model_validator(mode="after")
+    def _clusters_exist(self) -> Self:
+        for product in self.products:
+            if product.cluster not in self.clusters:
+                raise ValueError(f"product {product.id}: there is no [clusters.{product.cluster}]")
+        return self
+
+    def product(self, category: str | None, product_id: str | None) -> Product | None:
+        """Return the product of that category and id, or None."""
+        return next((p for p in self.products if (p.category, p.id) == (category, product_id)), None)
+
+
+class SidecarConfig(BaseModel):
+    """All that `slurm-provider sidecar` reads; the façade's sections may stand in the same file."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    sidecar: Sidecar = Sidecar()

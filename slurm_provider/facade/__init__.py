@@ -1,0 +1,1 @@
+"""The HTTP server that UCloud/Core calls: UCloud's ingoing provider API, one module a concern."""

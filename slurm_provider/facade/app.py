@@ -1,0 +1,69 @@
+"""The application: put together from a configuration, taken apart again at the end."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from slurm_provider.config import FacadeConfig
+from slurm_provider.core import CoreClient
+from slurm_provider.facade import errors, health, integration, jobs
+from slurm_provider.facade.auth import CoreToken, load_public_key
+from slurm_provider.facade.middleware import UCloudConventions
+from slurm_provider.facade.services import Services
+from slurm_provider.jobmap import Door
+from slurm_provider.rpc.cluster import Cluster
+from slurm_provider.tracker.adoption import Adoption
+from slurm_provider.tracker.identity import Tagger
+from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.tracker import Tracker
+from slurm_provider.ucloud.bulk import ErrorMessage
+
+
+def create_app(config: FacadeConfig) -> FastAPI:
+    """Return the façade. Its lifespan opens the job map and runs the tracker."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await _start(config, stack)
+            yield
+
+    app = FastAPI(
+        title="slurm-provider",
+        description="UCloud's ingoing provider API, on Slurm",
+        lifespan=lifespan,
+        strict_content_type=False,
+        responses={"4XX": {"model": ErrorMessage, "description": "Refused, and why"}},
+    )
+    public_key = load_public_key(config.core.public_key_file.read_text())
+    app.state.core_token = CoreToken(public_key, config.core.issuer)
+    app.add_middleware(UCloudConventions)
+    errors.install(app)
+    app.include_router(health.router)
+    for router in (jobs.router, integration.router):
+        app.include_router(router, prefix=f"/ucloud/{config.provider.id}")
+    return app
+
+
+async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
+    jobmap = await Door.open(config.jobmap.path, time.time)
+    stack.push_async_callback(jobmap.close)
+    core = await stack.enter_async_context(CoreClient(config.core))
+    clusters = {name: Cluster(name, section) for name, section in config.clusters.items()}
+    for cluster in clusters.values():
+        stack.push_async_callback(cluster.close)
+    tracker = Tracker(config, jobmap, core, clusters)
+    tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
+    services = Services(
+        config=config,
+        jobmap=jobmap,
+        clusters=clusters,
+        tracker=tracker,
+        intake=Intake(config, jobmap, tracker.limits, tagger),
+        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.hurry_and_tell),
+    )
+    await tracker.start()
+    stack.push_async_callback(tracker.close)
+    return services

@@ -1,0 +1,33 @@
+"""What the calls work with."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from slurm_provider.config import FacadeConfig
+from slurm_provider.jobmap import Door
+from slurm_provider.rpc.cluster import Cluster
+from slurm_provider.tracker.adoption import Adoption
+from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of a running façade."""
+
+    config: FacadeConfig
+    jobmap: Door
+    clusters: dict[str, Cluster]
+    tracker: Tracker
+    intake: Intake
+    adoption: Adoption
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+TheServices = Annotated[Services, Depends(_services)]

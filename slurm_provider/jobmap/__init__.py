@@ -1,0 +1,34 @@
+"""The job map: one SQLite file, and the only SQL in the project.
+
+It is a cache of two truths, Slurm's and Core's, and the outbox of what Core has yet to be told.
+Times in it are epoch seconds.
+"""
+
+from slurm_provider.jobmap.door import Door
+from slurm_provider.jobmap.rows import (
+    Attempt,
+    Charge,
+    ClusterRow,
+    JobChange,
+    JobRow,
+    OutboxItem,
+    OutboxKind,
+    Submission,
+    UserMapping,
+)
+from slurm_provider.jobmap.store import JobMap, UnmappedError
+
+__all__ = [
+    "Attempt",
+    "Charge",
+    "ClusterRow",
+    "Door",
+    "JobChange",
+    "JobMap",
+    "JobRow",
+    "OutboxItem",
+    "OutboxKind",
+    "Submission",
+    "UnmappedError",
+    "UserMapping",
+]

@@ -1,0 +1,122 @@
+"""Tables and views, and how an older file becomes a newer one."""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("jobmap")
+
+
+@migrations()
+def m001_tables(db: Database) -> None:
+    """Make the tables of the first release."""
+    db.executescript("""
+        CREATE TABLE users (
+            ucloud_user TEXT PRIMARY KEY,
+            local_user  TEXT NOT NULL,
+            account     TEXT NOT NULL
+        );
+        CREATE TABLE projects (
+            project TEXT PRIMARY KEY,
+            account TEXT NOT NULL
+        );
+        CREATE TABLE clusters (
+            cluster               TEXT PRIMARY KEY,
+            known_since           INTEGER NOT NULL,  -- older jobs are looked up before submission
+            accounting_watermark  INTEGER,           -- when accounting was last read as a whole
+            limits                TEXT               -- JSON, as last read from Slurm
+        );
+        CREATE TABLE jobs (
+            job_id                TEXT PRIMARY KEY,
+            cluster               TEXT NOT NULL,
+            ucloud_user           TEXT NOT NULL,
+            project               TEXT,
+            local_user            TEXT NOT NULL,
+            account               TEXT NOT NULL,
+            application           TEXT NOT NULL,
+            category              TEXT NOT NULL,
+            product               TEXT NOT NULL,
+            replicas              INTEGER NOT NULL,
+            partition             TEXT NOT NULL,
+            qos                   TEXT NOT NULL,
+            tag                   TEXT NOT NULL,
+            unit_seconds          INTEGER NOT NULL,
+            grid_units            INTEGER NOT NULL,
+            created_at            INTEGER NOT NULL,
+            submission            TEXT NOT NULL CHECK (submission IN ('INTENT', 'SUBMITTED', 'NONE')),
+            state                 TEXT NOT NULL,
+            time_limit_seconds    INTEGER,
+            submit_request        TEXT,
+            tries                 INTEGER NOT NULL,
+            last_try_at           INTEGER,
+            slurm_id              INTEGER,
+            slurm_submit_time     INTEGER,
+            slurm_state           TEXT,
+            slurm_reason          TEXT,
+            stuck_ticks           INTEGER NOT NULL,
+            missing_since         INTEGER,
+            node_list             TEXT,
+            folder                TEXT,
+            submitted_at          INTEGER,
+            started_at            INTEGER,
+            ended_at              INTEGER,
+            message               TEXT,
+            wished_state          TEXT,
+            wished_message        TEXT,
+            elapsed_seconds       INTEGER NOT NULL,
+            charged_units         INTEGER NOT NULL,
+            credits_checked_units INTEGER
+        );
+        CREATE INDEX jobs_open ON jobs (cluster) WHERE state NOT IN ('SUCCESS', 'FAILURE', 'EXPIRED');
+        CREATE TABLE attempts (
+            job_id          TEXT NOT NULL REFERENCES jobs,
+            slurm_id        INTEGER NOT NULL,
+            submit_time     INTEGER NOT NULL,
+            state           TEXT NOT NULL,
+            start_time      INTEGER NOT NULL,
+            end_time        INTEGER NOT NULL,
+            elapsed_seconds INTEGER NOT NULL,
+            exit_code       INTEGER NOT NULL,
+            exit_signal     INTEGER NOT NULL,
+            node_list       TEXT NOT NULL,
+            PRIMARY KEY (job_id, slurm_id, submit_time)
+        );
+        CREATE TABLE charges (
+            charge_id  TEXT PRIMARY KEY,
+            job_id     TEXT NOT NULL REFERENCES jobs,
+            from_unit  INTEGER NOT NULL,
+            to_unit    INTEGER NOT NULL,
+            periods    INTEGER NOT NULL,
+            created_at INTEGER NOT NULL
+        );
+        CREATE TABLE outbox (
+            id           INTEGER PRIMARY KEY AUTOINCREMENT,
+            job_id       TEXT NOT NULL,
+            kind         TEXT NOT NULL CHECK (kind IN ('update', 'charge')),
+            body         TEXT NOT NULL,
+            created_at   INTEGER NOT NULL,
+            tries        INTEGER NOT NULL DEFAULT 0,
+            last_error   TEXT,
+            delivered_at INTEGER,
+            refused_at   INTEGER   -- Core will never take it: last_error says why
+        );
+        CREATE INDEX outbox_open ON outbox (id) WHERE delivered_at IS NULL AND refused_at IS NULL;
+    """)
+
+
+@migrations()
+def m002_overview(db: Database) -> None:
+    """Make the view for people."""
+    db.create_view(
+        "jobs_overview",
+        """
+        SELECT job_id, state, slurm_id, slurm_state, ucloud_user AS user, local_user, account,
+               category || '/' || product AS product, replicas, node_list,
+               datetime(submitted_at, 'unixepoch') AS submitted,
+               datetime(started_at, 'unixepoch') AS started,
+               datetime(ended_at, 'unixepoch') AS ended,
+               elapsed_seconds,
+               (SELECT coalesce(sum((to_unit - from_unit) * periods), 0)
+                  FROM charges WHERE charges.job_id = jobs.job_id) AS charged,
+               coalesce(wished_message, message, slurm_reason) AS message
+          FROM jobs
+        """,
+    )

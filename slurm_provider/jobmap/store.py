@@ -1,0 +1,251 @@
+"""The job map itself: every method is one transaction."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from slurm_provider.jobmap.rows import (
+    Attempt,
+    Charge,
+    ClusterRow,
+    JobChange,
+    JobRow,
+    OutboxItem,
+    OutboxKind,
+    Submission,
+    UserMapping,
+)
+from slurm_provider.jobmap.schema import migrations
+from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem
+from slurm_provider.ucloud.jobs import JobState
+
+BUSY_TIMEOUT_MS = 10_000
+FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
+
+
+class UnmappedError(LookupError):
+    """A UCloud user or project that the site has not mapped; the text is for the user."""
+
+
+class JobMap:
+    """The SQLite file at `path`, made and migrated when it is opened.
+
+    One program writes (the façade); the command line adds mappings and reads. `clock` gives the
+    epoch second.
+    """
+
+    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._db = Database(sqlite3.connect(str(path), isolation_level=None))
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self._db.enable_wal()
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        migrations.apply(self._db)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the write lock from the first statement on, so that a transaction never fails half-way."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        self._db.commit()
+
+    # jobs
+
+    def job(self, job_id: str) -> JobRow | None:
+        """Return a job, or None."""
+        return next(self._jobs("job_id = ?", [job_id]), None)
+
+    def open_jobs(self, cluster: str) -> list[JobRow]:
+        """Return the jobs of a cluster whose end has not been told yet."""
+        return list(self._jobs(f"cluster = ? AND state NOT IN ({FINAL_STATES})", [cluster]))
+
+    def attempts(self, cluster: str) -> dict[str, list[Attempt]]:
+        """Return the attempts of each open job of a cluster, by job id, oldest first."""
+        open_jobs = f"SELECT job_id FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
+        rows = self._db.table("attempts").rows_where(
+            f"job_id IN ({open_jobs})", [cluster], order_by="submit_time"
+        )
+        found: dict[str, list[Attempt]] = {}
+        for row in rows:
+            found.setdefault(row["job_id"], []).append(Attempt(**row))
+        return found
+
+    def _jobs(self, where: str, arguments: list[Any]) -> Iterator[JobRow]:
+        for row in self._db.table("jobs").rows_where(where, arguments, order_by="created_at, job_id"):
+            yield JobRow(**{name: _TYPES.get(name, _as_is)(value) for name, value in row.items()})
+
+    def add_jobs(self, jobs: Iterable[tuple[JobRow, JobChange]]) -> None:
+        """Write new jobs, each with its first change; a job that is there already is left as it is."""
+        with self._writing():
+            for row, change in jobs:
+                if self.job(row.job_id) is None:
+                    self._db.table("jobs").insert(asdict(row))
+                    self._apply(change)
+
+    def apply(self, changes: Iterable[JobChange]) -> None:
+        """Write changes and all that Core must be told of them, in one transaction."""
+        with self._writing():
+            for change in changes:
+                self._apply(change)
+
+    def _apply(self, change: JobChange) -> None:
+        if change.columns:
+            self._db.table("jobs").update(change.job_id, dict(change.columns))
+        for attempt in change.attempts:
+            self._db.table("attempts").upsert(asdict(attempt), pk=("job_id", "slurm_id", "submit_time"))
+        for charge in change.charges:
+            self._charge(charge)
+        for update in change.updates:
+            item = JobUpdateItem(id=change.job_id, update=update)
+            self._post(change.job_id, OutboxKind.UPDATE, item.model_dump_json())
+
+    def _charge(self, charge: Charge) -> None:
+        row = {**asdict(charge), "created_at": int(self._clock())}
+        if self._db.execute("SELECT 1 FROM charges WHERE charge_id = ?", [charge.charge_id]).fetchone():
+            return
+        self._db.table("charges").insert(row)
+        item = ChargeItem(
+            id=charge.job_id, chargeId=charge.charge_id, units=charge.units, periods=charge.periods
+        )
+        self._post(charge.job_id, OutboxKind.CHARGE, item.model_dump_json())
+
+    def tell(self, job_id: str, update: JobUpdate) -> None:
+        """Queue an update for Core about a job that need not be in the map."""
+        with self._writing():
+            self._post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+
+    # outbox
+
+    def _post(self, job_id: str, kind: OutboxKind, body: str) -> None:
+        row = {"job_id": job_id, "kind": kind, "body": body, "created_at": int(self._clock())}
+        self._db.table("outbox").insert(row)
+
+    def undelivered(self, limit: int) -> list[OutboxItem]:
+        """Return the oldest items that Core has not taken, in order."""
+        rows = self._db.query(
+            "SELECT id, job_id, kind, body, tries FROM outbox"
+            " WHERE delivered_at IS NULL AND refused_at IS NULL ORDER BY id LIMIT ?",
+            [limit],
+        )
+        return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
+
+    def delivered(self, items: Iterable[OutboxItem]) -> None:
+        """Note that Core has taken these items."""
+        self._note(items, {"delivered_at": int(self._clock()), "last_error": None})
+
+    def not_delivered(self, items: Iterable[OutboxItem], error: str) -> None:
+        """Note why these items have to be tried again."""
+        self._note(items, {"last_error": error})
+
+    def refused(self, items: Iterable[OutboxItem], error: str) -> None:
+        """Note that Core will never take these items."""
+        self._note(items, {"refused_at": int(self._clock()), "last_error": error})
+
+    def _note(self, items: Iterable[OutboxItem], columns: dict[str, object]) -> None:
+        with self._writing():
+            for item in items:
+                self._db.table("outbox").update(item.id, {**columns, "tries": item.tries + 1})
+
+    # clusters
+
+    def cluster(self, cluster: str) -> ClusterRow:
+        """Return what is kept of a cluster, which is known from now on if it was not before."""
+        with self._writing():
+            self._db.execute(
+                "INSERT OR IGNORE INTO clusters (cluster, known_since) VALUES (?, ?)",
+                [cluster, int(self._clock())],
+            )
+        return ClusterRow(**next(self._db.query("SELECT * FROM clusters WHERE cluster = ?", [cluster])))
+
+    def set_limits(self, cluster: str, limits: str) -> None:
+        """Keep the limits of a cluster that is known, as JSON."""
+        with self._writing():
+            self._db.table("clusters").update(cluster, {"limits": limits})
+
+    def set_accounting_watermark(self, cluster: str, watermark: int) -> None:
+        """Note when accounting of a cluster that is known was last read as a whole."""
+        with self._writing():
+            self._db.table("clusters").update(cluster, {"accounting_watermark": watermark})
+
+    # people
+
+    def map_user(self, mapping: UserMapping) -> None:
+        """Map a UCloud user to a local user and the account of jobs outside projects."""
+        with self._writing():
+            self._db.table("users").upsert(asdict(mapping), pk="ucloud_user")
+
+    def map_project(self, project: str, account: str) -> None:
+        """Map a UCloud project to a Slurm account."""
+        with self._writing():
+            self._db.table("projects").upsert({"project": project, "account": account}, pk="project")
+
+    def unmap(self, name: str) -> bool:
+        """Remove the mapping of a UCloud user or project; return whether there was one."""
+        with self._writing():
+            users = self._db.execute("DELETE FROM users WHERE ucloud_user = ?", [name]).rowcount
+            projects = self._db.execute("DELETE FROM projects WHERE project = ?", [name]).rowcount
+        return users + projects > 0
+
+    def mappings(self) -> tuple[list[UserMapping], dict[str, str]]:
+        """Return all users, and the account of each project."""
+        users = [UserMapping(**row) for row in self._db.query("SELECT * FROM users ORDER BY ucloud_user")]
+        projects = self._db.query("SELECT * FROM projects ORDER BY project")
+        return users, {row["project"]: row["account"] for row in projects}
+
+    def local_identity(self, ucloud_user: str, project: str | None) -> tuple[str, str]:
+        """Return the local user and the account of a job's owner; raise UnmappedError for one not mapped."""
+        user = next(self._db.query("SELECT * FROM users WHERE ucloud_user = ?", [ucloud_user]), None)
+        if user is None:
+            raise UnmappedError(f"the user '{ucloud_user}' has no account on this cluster yet")
+        if project is None:
+            return user["local_user"], user["account"]
+        row = next(self._db.query("SELECT * FROM projects WHERE project = ?", [project]), None)
+        if row is None:
+            raise UnmappedError(f"the project '{project}' has no account on this cluster yet")
+        return user["local_user"], row["account"]
+
+    # for people
+
+    def overview(self, job_id: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of the view `jobs_overview`, newest first, or that of one job."""
+        view = self._db.view("jobs_overview")
+        if job_id is not None:
+            return list(view.rows_where("job_id = ?", [job_id]))
+        return list(view.rows_where(order_by="submitted DESC"))
+
+    def history(self, job_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the attempts of a job, its charges, and what Core was told of it, in order."""
+        tables = {"attempts": "submit_time", "charges": "from_unit", "outbox": "id"}
+        history = {
+            table: list(self._db.table(table).rows_where("job_id = ?", [job_id], order_by=order))
+            for table, order in tables.items()
+        }
+        for item in history["outbox"]:
+            item["body"] = json.loads(item["body"])
+        return history
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "submission": Submission,
+    "state": JobState,
+    "wished_state": lambda value: value and JobState(value),
+}

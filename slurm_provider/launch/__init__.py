@@ -1,0 +1,1 @@
+"""A UCloud job becomes a Slurm job: values, command line, script text. Pure functions, no I/O."""

@@ -1,0 +1,146 @@
+"""A job as Core sends it becomes a plan: all that Slurm has to be told, but for who submits it."""
+
+import re
+from dataclasses import dataclass
+
+from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.launch.errors import LaunchError
+from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.script import CONTROL_FOLDER, batch_script, control_files
+from slurm_provider.launch.values import Values, resolve
+from slurm_provider.rpc.v1.submission_pb2 import ControlFile, SubmitRequest
+from slurm_provider.ucloud.jobs import Application, Job, JobSpecification
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONTAINER_BACKENDS = ("DOCKER", "SINGULARITY")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job that can be launched.
+
+    `time_limit_seconds` is None where the partition's maximum is meant; `time_is_default` says that
+    the user left the time to us, so that Core has to be told it.
+    """
+
+    job_id: str
+    application: str
+    product: Product
+    replicas: int
+    time_limit_seconds: int | None
+    time_is_default: bool
+    script: str
+    control_files: tuple[ControlFile, ...]
+    values: Values
+
+    def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
+        """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
+        return SubmitRequest(
+            local_user=local_user,
+            name=tag,
+            comment=tag,
+            account=account,
+            partition=self.product.partition,
+            qos=self.product.qos or "",
+            constraint=self.product.constraint or "",
+            nodes=self.replicas,
+            cpus_per_task=self.product.cpu,
+            memory_mib_per_node=round(self.product.memory_gib * 1024),
+            gpus_per_node=self.product.gpu,
+            time_limit_seconds=self.time_limit_seconds or 0,
+            folder=job_folder.format(user=local_user, job=self.job_id),
+            control_folder=CONTROL_FOLDER,
+            script=self.script,
+            control_files=self.control_files,
+            confined_paths=self.values.confined_paths,
+        )
+
+
+def plan(job: Job, config: FacadeConfig) -> Plan:
+    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be."""
+    job_id = checked_job_id(job.id)
+    specification = job.specification or JobSpecification()
+    application = job.status.resolvedApplication if job.status else None
+    if application is None or application.invocation is None or not application.invocation.invocation:
+        raise LaunchError("the job names no application to run")
+    product = _product(specification, config)
+    software, container = _backend(application, config)
+    invocation = application.invocation
+    values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
+    for resource in specification.resources or []:
+        raise LaunchError(f"a job cannot have a resource of type '{resource.type}' on this provider")
+    files = control_files(
+        software,
+        exports(invocation.environment or {}, values),
+        command_line(invocation.invocation or [], values),
+    )
+    return Plan(
+        job_id=job_id,
+        application=_application_name(application, specification),
+        product=product,
+        replicas=_replicas(specification, application),
+        time_limit_seconds=_time_limit(specification, application),
+        time_is_default=specification.timeAllocation is None,
+        script=batch_script(job_id, container=container),
+        control_files=tuple(files),
+        values=values,
+    )
+
+
+def checked_job_id(job_id: str) -> str:
+    """Return a job's id unchanged; raise LaunchError for one that cannot be part of names and paths."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise LaunchError(f"{job_id!r} cannot be the id of a job")
+    return job_id
+
+
+def _product(specification: JobSpecification, config: FacadeConfig) -> Product:
+    wanted = specification.product
+    found = config.product(wanted.category, wanted.id) if wanted else None
+    if wanted is None or found is None or wanted.provider not in ("", config.provider.id):
+        name = f"{wanted.category}/{wanted.id}" if wanted else "none"
+        raise LaunchError(f"the machine type '{name}' is not known to the provider '{config.provider.id}'")
+    return found
+
+
+def _backend(application: Application, config: FacadeConfig) -> tuple[str | None, bool]:
+    """Return the folder of installed software, if any, and whether the job sees a container's paths."""
+    tool = application.tool
+    if tool.backend == "NATIVE":
+        return None, False
+    if tool.backend not in _CONTAINER_BACKENDS:
+        raise LaunchError(f"applications of type '{tool.backend}' cannot run on this provider")
+    name = tool.image or tool.container
+    image = next((image for image in config.images if image.name == name), None)
+    if image is None:
+        raise LaunchError(f"the container image '{name}' is not available on this provider")
+    return image.software, True
+
+
+def _application_name(application: Application, specification: JobSpecification) -> str:
+    name = application.metadata or specification.application
+    text = f"{name.name} {name.version}" if name else "unknown"
+    for label in (text, specification.name or ""):
+        if any(character < " " for character in label):
+            raise LaunchError(f"the name {label!r} holds a line end or another control character")
+    return text
+
+
+def _replicas(specification: JobSpecification, application: Application) -> int:
+    replicas = 1 if specification.replicas is None else specification.replicas
+    if replicas < 1:
+        raise LaunchError(f"a job needs at least one replica, not {replicas}")
+    if replicas > 1 and application.invocation and application.invocation.allowMultiNode is False:
+        raise LaunchError(f"the application runs on one node only; {replicas} were asked for")
+    return replicas
+
+
+def _time_limit(specification: JobSpecification, application: Application) -> int | None:
+    """Return the seconds asked for, else the tool's default; None leaves it to the partition's maximum."""
+    if specification.timeAllocation is not None:
+        seconds = specification.timeAllocation.total_seconds()
+        if seconds <= 0:
+            raise LaunchError("the time allocation of a job must be longer than nothing")
+        return seconds
+    default = application.tool.defaultTimeAllocation
+    return (default.total_seconds() or None) if default else None

@@ -1,0 +1,100 @@
+"""A cluster as the façade sees it: the calls of its sidecar, with one kind of error."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from slurm_provider.config.sections import Cluster as ClusterSection
+from slurm_provider.rpc.endpoints import REQUEST_ID, open_channel
+from slurm_provider.rpc.v1.queue_pb2 import (
+    AccountingRecord,
+    GetLimitsRequest,
+    Limits,
+    ListAccountingRequest,
+    ListLiveJobsRequest,
+    LiveJob,
+)
+from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
+from slurm_provider.rpc.v1.submission_pb2 import CancelRequest, SubmitRequest, SubmitResponse
+from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
+
+CALL_TIMEOUT_SECONDS = 90.0
+"""Above the time-out of the sidecar's own Slurm commands."""
+
+
+class ClusterUnavailable(Exception):
+    """Sidecar or Slurm gave no complete answer: nothing may be concluded, of a submission least of all."""
+
+
+class Cluster:
+    """One cluster. Calls raise ClusterUnavailable; lists are complete when they return at all."""
+
+    def __init__(self, name: str, config: ClusterSection) -> None:
+        self.name = name
+        self._channel = open_channel(config.sidecar, config.tls)
+        self._submission = SubmissionServiceStub(self._channel)
+        self._queue = QueueServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def submit(self, request: SubmitRequest) -> SubmitResponse:
+        """Submit a job."""
+        try:
+            return await self._submission.Submit(request, **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+
+    async def cancel(self, local_user: str, slurm_id: int) -> None:
+        """Ask Slurm to end a job, as its owner."""
+        try:
+            await self._submission.Cancel(CancelRequest(local_user=local_user, slurm_id=slurm_id), **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+
+    async def live_jobs(self, name: str = "") -> list[LiveJob]:
+        """Return every job that slurmctld remembers, or those of one name."""
+        try:
+            return [
+                job
+                async for chunk in self._queue.ListLiveJobs(ListLiveJobsRequest(name=name), **_call())
+                for job in chunk.jobs
+            ]
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+
+    async def accounting(
+        self, since: int, *, slurm_ids: Sequence[int] = (), name: str = ""
+    ) -> list[AccountingRecord]:
+        """Return the attempts that were queued or running at or after `since`, an epoch second."""
+        request = ListAccountingRequest(since=since, slurm_ids=slurm_ids, name=name)
+        try:
+            return [
+                record
+                async for chunk in self._queue.ListAccounting(request, **_call())
+                for record in chunk.records
+            ]
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+
+    async def limits(self) -> Limits:
+        """Return what partitions, QOS and associations allow."""
+        try:
+            return await self._queue.GetLimits(GetLimitsRequest(), **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+
+
+def _call() -> dict[str, Any]:
+    """Return a call's time-out and its request id: that of the HTTP request, or a new one."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id") or secrets.token_hex(8)
+    return {"timeout": CALL_TIMEOUT_SECONDS, "metadata": ((REQUEST_ID, request_id),)}
+
+
+def _unavailable(error: grpc.aio.AioRpcError) -> ClusterUnavailable:
+    return ClusterUnavailable(f"{error.details() or 'no answer'} ({error.code().name})")

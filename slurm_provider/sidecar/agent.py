@@ -1,0 +1,83 @@
+"""A local user's agent: runs as that user, without any capability, and does what is done for that user."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
+from slurm_provider.rpc.v1.submission_pb2 import (
+    CancelRequest,
+    CancelResponse,
+    Refusal,
+    SubmitRequest,
+    SubmitResponse,
+)
+from slurm_provider.sidecar.commands import Runner
+from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.job_folder import FolderRefused, prepare
+from slurm_provider.slurm.command import SlurmUnavailable
+from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch
+from slurm_provider.slurm.scancel import Scancel
+
+
+async def serve(agent_socket: socket.socket, runner: Runner) -> None:
+    """Answer requests, several at a time, until the sidecar closes the socket."""
+    reader, writer = await asyncio.open_unix_connection(sock=agent_socket)
+    async with asyncio.TaskGroup() as calls:
+        while request := await read_message(reader, AgentRequest):
+            calls.create_task(_answer(request, runner, writer))
+    writer.close()
+
+
+async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamWriter) -> None:
+    response = AgentResponse(sequence=request.sequence)
+    runs: list[CommandRun] = []
+    try:
+        match request.WhichOneof("call"):
+            case "submit":
+                response.submit.CopyFrom(await submit(request.submit, runner, runs))
+            case "cancel":
+                response.cancel.CopyFrom(await cancel(request.cancel, runner, runs))
+            case other:
+                response.failure = f"the agent does not know the call {other}"
+    except SlurmUnavailable as error:
+        response.failure = str(error)
+    except Exception as error:  # one failing call must not end the user's other calls
+        response.failure = f"{type(error).__name__}: {error}"
+    response.commands.extend(runs)
+    write_message(writer, response)
+    await writer.drain()
+
+
+async def submit(request: SubmitRequest, runner: Runner, runs: list[CommandRun]) -> SubmitResponse:
+    """Write the job's folder and submit its batch script; what fails before sbatch is a refusal."""
+    try:
+        folder, script = await asyncio.to_thread(prepare, request, Path.home())
+    except (FolderRefused, InvalidDirective) as error:
+        return SubmitResponse(refused=Refusal(reason=str(error)))
+    except OSError as error:
+        reason = f"the job's folder cannot be written: {error.strerror}: {error.filename}"
+        return SubmitResponse(refused=Refusal(reason=reason))
+    return await runner.run(Sbatch(script_path=str(script), folder=str(folder)), runs)
+
+
+async def cancel(request: CancelRequest, runner: Runner, runs: list[CommandRun]) -> CancelResponse:
+    """Ask Slurm to end a job of this user."""
+    await runner.run(Scancel(request.slurm_id), runs)
+    return CancelResponse()
+
+
+def main() -> None:
+    """Serve on the socket whose number is the first argument; the second is the time-out of a command."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o027)
+    runner = Runner(dict(os.environ), float(sys.argv[2]))
+    with socket.socket(fileno=int(sys.argv[1])) as agent_socket:
+        asyncio.run(serve(agent_socket, runner))
+
+
+if __name__ == "__main__":
+    main()

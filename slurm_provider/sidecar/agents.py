@@ -1,0 +1,147 @@
+"""The sidecar's side of its user agents: started on demand, kept while in use, ended when idle."""
+
+import asyncio
+import socket
+import time
+from contextlib import suppress
+
+import structlog
+
+from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, SpawnRequest, SpawnResponse
+from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.spawner import PACKET_BYTES
+
+log = structlog.get_logger()
+
+SPAWN_TIMEOUT_SECONDS = 30.0
+
+
+class AgentRefused(Exception):
+    """A local user who may not have an agent; the text says why."""
+
+
+class AgentGone(Exception):
+    """The agent ended before it answered, so nothing is known of the call's effect."""
+
+
+class SpawnerGone(Exception):
+    """The spawner does not answer: the sidecar must be started anew."""
+
+
+class Agent:
+    """One local user's agent and the calls that it has not answered yet."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
+        self.last_used = time.monotonic()
+        self._writer = writer
+        self._waiting: dict[int, asyncio.Future[AgentResponse]] = {}
+        self._sequence = 0
+        self._reading = asyncio.create_task(self._read(reader))
+
+    @property
+    def gone(self) -> bool:
+        """Whether the agent has ended."""
+        return self._reading.done()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call waits for its answer."""
+        return bool(self._waiting)
+
+    async def call(self, request: AgentRequest) -> AgentResponse:
+        """Return the agent's answer; raise AgentGone when it ends first."""
+        self._sequence += 1
+        self.last_used = time.monotonic()
+        request.sequence = self._sequence
+        answer: asyncio.Future[AgentResponse] = asyncio.get_running_loop().create_future()
+        self._waiting[request.sequence] = answer
+        try:
+            if self.gone:
+                raise AgentGone("the user's agent has ended")
+            write_message(self._writer, request)
+            with suppress(ConnectionError):  # the reader sees the end as well, and says so
+                await self._writer.drain()
+            return await answer
+        finally:
+            del self._waiting[request.sequence]
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while response := await read_message(reader, AgentResponse):
+                answer = self._waiting.get(response.sequence)
+                if answer and not answer.done():
+                    answer.set_result(response)
+        finally:
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(AgentGone("the user's agent ended before it answered"))
+
+    async def close(self) -> None:
+        """End the agent by closing its socket."""
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+        await self._reading
+
+
+class Agents:
+    """The agents in use, by local user."""
+
+    def __init__(self, spawner: socket.socket, idle_seconds: float) -> None:
+        spawner.settimeout(SPAWN_TIMEOUT_SECONDS)
+        self._spawner = spawner
+        self._idle_seconds = idle_seconds
+        self._agents: dict[str, Agent] = {}
+        self._starting = asyncio.Lock()
+
+    async def call(self, local_user: str, request: AgentRequest) -> AgentResponse:
+        """Return the answer of the user's agent, started if there is none.
+
+        Raises AgentRefused, AgentGone or SpawnerGone.
+        """
+        return await (await self._agent(local_user)).call(request)
+
+    async def _agent(self, local_user: str) -> Agent:
+        async with self._starting:
+            agent = self._agents.get(local_user)
+            if agent is None or agent.gone:
+                agent = self._agents[local_user] = await self._start(local_user)
+            agent.last_used = time.monotonic()
+            return agent
+
+    async def _start(self, local_user: str) -> Agent:
+        response, connection = await asyncio.to_thread(self._spawn, local_user)
+        if connection is None:
+            log.warning("agent refused", local_user=local_user, reason=response.refusal)
+            raise AgentRefused(response.refusal)
+        log.info("agent started", local_user=local_user, pid=response.pid)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        return Agent(response.pid, reader, writer)
+
+    def _spawn(self, local_user: str) -> tuple[SpawnResponse, socket.socket | None]:
+        try:
+            self._spawner.send(SpawnRequest(local_user=local_user).SerializeToString())
+            packet, descriptors, _, _ = socket.recv_fds(self._spawner, PACKET_BYTES, 1)
+        except OSError as error:
+            raise SpawnerGone(f"the spawner does not answer: {error}") from error
+        if not packet:
+            raise SpawnerGone("the spawner has ended")
+        connection = socket.socket(fileno=descriptors[0]) if descriptors else None
+        return SpawnResponse.FromString(packet), connection
+
+    async def end_idle(self) -> None:
+        """End agents that have had nothing to do for a while; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(self._idle_seconds / 4)
+            limit = time.monotonic() - self._idle_seconds
+            for name, agent in list(self._agents.items()):
+                if agent.gone or (agent.last_used < limit and not agent.busy):
+                    del self._agents[name]
+                    await agent.close()
+                    log.info("agent ended", local_user=name, pid=agent.pid)
+
+    async def close(self) -> None:
+        """End all agents."""
+        for agent in self._agents.values():
+            await agent.close()

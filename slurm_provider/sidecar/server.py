@@ -1,0 +1,82 @@
+"""The process that speaks gRPC. It holds no capability and touches no user's file."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from slurm_provider.config import Sidecar, load_sidecar
+from slurm_provider.logs import configure_logs
+from slurm_provider.notify import notify_ready
+from slurm_provider.rpc.endpoints import close_to_others, listen
+from slurm_provider.rpc.v1 import queue_pb2, queue_pb2_grpc, submission_pb2, submission_pb2_grpc
+from slurm_provider.sidecar.agents import Agents
+from slurm_provider.sidecar.commands import Runner
+from slurm_provider.sidecar.services import QueueService, SubmissionService
+
+log = structlog.get_logger()
+
+SERVICES = (
+    submission_pb2.DESCRIPTOR.services_by_name["SubmissionService"].full_name,
+    queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+    reflection.SERVICE_NAME,
+)
+
+
+async def serve(config: Sidecar, spawner: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; calls in flight get a moment to finish."""
+    agents = Agents(spawner, config.agent_idle_seconds)
+    server = grpc.aio.server()
+    submission_pb2_grpc.add_SubmissionServiceServicer_to_server(SubmissionService(agents), server)
+    queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator_runner(config)), server)
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    reflection.enable_server_reflection(SERVICES, server)
+    listen(server, config.listen, config.tls)
+    await server.start()
+    close_to_others(config.listen)
+    for service in ("", *SERVICES):
+        await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+    log.info("sidecar ready", listen=config.listen, uid=os.getuid())
+    notify_ready()
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    ending_idle = asyncio.create_task(agents.end_idle())
+    await stopping.wait()
+    ending_idle.cancel()
+    with suppress(asyncio.CancelledError):
+        await ending_idle
+    await server.stop(grace=config.command_timeout_seconds)
+    await agents.close()
+
+
+def operator_runner(config: Sidecar) -> Runner:
+    """Return what runs Slurm's commands as the service user: UTC, and times as epoch seconds."""
+    environment = {"PATH": config.path, "LANG": "C.UTF-8", "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
+    if config.slurm_conf:
+        environment["SLURM_CONF"] = config.slurm_conf
+    return Runner(environment, config.command_timeout_seconds)
+
+
+def main() -> None:
+    """Serve by the configuration file that is the first argument, with the spawner on the second's socket."""
+    configure_logs()
+    config = load_sidecar(Path(sys.argv[1])).sidecar
+    with socket.socket(fileno=int(sys.argv[2])) as spawner:
+        asyncio.run(serve(config, spawner))
+
+
+if __name__ == "__main__":
+    main()

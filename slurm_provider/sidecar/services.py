@@ -1,0 +1,131 @@
+"""The gRPC services: each call runs Slurm's commands, as the local user or as the operator."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+import structlog
+
+from slurm_provider.rpc.endpoints import REQUEST_ID
+from slurm_provider.rpc.v1 import queue_pb2, queue_pb2_grpc, submission_pb2, submission_pb2_grpc
+from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
+from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents
+from slurm_provider.sidecar.commands import Runner
+from slurm_provider.slurm.command import Answer, SlurmCommand, SlurmUnavailable
+from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
+from slurm_provider.slurm.sacct import Sacct
+from slurm_provider.slurm.squeue import Squeue
+
+log = structlog.get_logger()
+
+Context = grpc.aio.ServicerContext[Any, Any]
+ROWS_IN_A_MESSAGE = 1000
+
+Row = TypeVar("Row")
+
+
+class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
+    """Submits and cancels as the local user, in that user's agent."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    async def Submit(  # noqa: N802 - the contract's name
+        self, request: submission_pb2.SubmitRequest, context: Context
+    ) -> submission_pb2.SubmitResponse:
+        """Submit one job. A refused user is a refusal of the job; a lost agent leaves it in doubt."""
+        call = AgentRequest(request_id=_request_id(context), submit=request)
+        try:
+            return (await self._call(request.local_user, call, context)).submit
+        except AgentRefused as error:
+            return submission_pb2.SubmitResponse(refused=submission_pb2.Refusal(reason=str(error)))
+        except (AgentGone, SlurmUnavailable) as error:
+            return submission_pb2.SubmitResponse(doubt=submission_pb2.Doubt(reason=str(error)))
+
+    async def Cancel(  # noqa: N802 - the contract's name
+        self, request: submission_pb2.CancelRequest, context: Context
+    ) -> submission_pb2.CancelResponse:
+        """Ask Slurm to end a job."""
+        call = AgentRequest(request_id=_request_id(context), cancel=request)
+        try:
+            return (await self._call(request.local_user, call, context)).cancel
+        except AgentRefused as error:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except (AgentGone, SlurmUnavailable) as error:
+            await _unavailable(context, error)
+
+    async def _call(self, local_user: str, call: AgentRequest, context: Context) -> AgentResponse:
+        response = await self._agents.call(local_user, call)
+        _log_runs(response.commands, context, local_user=local_user)
+        if response.failure:
+            raise SlurmUnavailable(response.failure)
+        return response
+
+
+class QueueService(queue_pb2_grpc.QueueServiceServicer):
+    """Reads queue, accounting and limits as the service user, an operator of Slurm."""
+
+    def __init__(self, operator: Runner) -> None:
+        self._operator = operator
+
+    async def ListLiveJobs(  # noqa: N802 - the contract's name
+        self, request: queue_pb2.ListLiveJobsRequest, context: Context
+    ) -> AsyncIterator[queue_pb2.LiveJobs]:
+        """Stream what slurmctld remembers."""
+        for jobs in _chunks(await self._run(Squeue(name=request.name), context)):
+            yield queue_pb2.LiveJobs(jobs=jobs)
+
+    async def ListAccounting(  # noqa: N802 - the contract's name
+        self, request: queue_pb2.ListAccountingRequest, context: Context
+    ) -> AsyncIterator[queue_pb2.AccountingRecords]:
+        """Stream what slurmdbd has recorded."""
+        sacct = Sacct(since=request.since, slurm_ids=request.slurm_ids, name=request.name)
+        for records in _chunks(await self._run(sacct, context)):
+            yield queue_pb2.AccountingRecords(records=records)
+
+    async def GetLimits(  # noqa: N802 - the contract's name
+        self, _request: queue_pb2.GetLimitsRequest, context: Context
+    ) -> queue_pb2.Limits:
+        """Return what partitions, QOS and associations allow."""
+        return queue_pb2.Limits(
+            partitions=await self._run(ScontrolShowPartition(), context),
+            qos=await self._run(SacctmgrShowQos(), context),
+            associations=await self._run(SacctmgrShowAssociations(), context),
+        )
+
+    async def _run(self, command: SlurmCommand[Answer], context: Context) -> Answer:
+        runs: list[CommandRun] = []
+        try:
+            return await self._operator.run(command, runs)
+        except SlurmUnavailable as error:
+            await _unavailable(context, error)
+        finally:
+            _log_runs(runs, context)
+
+
+async def _unavailable(context: Context, error: Exception) -> NoReturn:
+    await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def _request_id(context: Context) -> str:
+    metadata = dict(context.invocation_metadata() or ())
+    return str(metadata.get(REQUEST_ID, ""))
+
+
+def _log_runs(runs: Iterable[CommandRun], context: Context, **facts: str) -> None:
+    for run in runs:
+        returncode = run.returncode if run.HasField("returncode") else None
+        write = log.info if returncode == 0 else log.warning
+        write(
+            "slurm command",
+            argv=list(run.argv),
+            returncode=returncode,
+            seconds=round(run.seconds, 3),
+            stderr=run.stderr.strip(),
+            request_id=_request_id(context),
+            **facts,
+        )
+
+
+def _chunks(rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
+    return (rows[start : start + ROWS_IN_A_MESSAGE] for start in range(0, len(rows), ROWS_IN_A_MESSAGE))

@@ -1,0 +1,89 @@
+"""sbatch: a job's header, its submission, and what the answer is worth."""
+
+import re
+from dataclasses import dataclass
+
+from slurm_provider.rpc.v1.submission_pb2 import Doubt, Refusal, SubmitRequest, SubmitResponse, Submitted
+from slurm_provider.slurm.command import Outcome
+from slurm_provider.slurm.times import format_duration
+
+_WORD = re.compile(r"[A-Za-z0-9_.:,+@/=&|()*\[\]-]*")
+_SUBMITTED = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
+_REFUSED = "Batch job submission failed: "
+
+# slurmctld may have accepted the job although it, munge or the network said one of these.
+_DOUBTFUL = re.compile(
+    r"timed out|timeout|unable to contact|connect failure|communication|connection|zero bytes|temporarily"
+    r"|standby|authentication|munge|send/recv|socket|unexpected message|protocol",
+    re.IGNORECASE,
+)
+
+
+class InvalidDirective(ValueError):
+    """A value that cannot stand in an #SBATCH line."""
+
+
+def batch_script(request: SubmitRequest, folder: str, control_folder: str) -> str:
+    """Return the whole batch script: shebang, one #SBATCH line an option, then `request.script`.
+
+    All options are in the script and none on the command line, so that what ran can be read, and
+    submitted again by hand, from one file. Raises InvalidDirective for a value that Slurm's parser
+    of these lines would cut or take for something else.
+    """
+    options = {
+        "job-name": request.name,
+        "comment": request.comment,
+        "account": request.account,
+        "partition": request.partition,
+        "qos": request.qos,
+        "nodes": str(request.nodes),
+        "ntasks-per-node": "1",
+        "cpus-per-task": str(request.cpus_per_task or ""),
+        "mem": f"{request.memory_mib_per_node}M" if request.memory_mib_per_node else "",
+        "gpus-per-node": str(request.gpus_per_node or ""),
+        "time": format_duration(request.time_limit_seconds) if request.time_limit_seconds else "",
+        "constraint": request.constraint,
+    }
+    paths = {"chdir": folder, "output": f"{control_folder}/batch.log"}
+    lines = [_directive(option, value) for option, value in options.items() if value]
+    lines += [_path_directive(option, value) for option, value in paths.items()]
+    return "\n".join(["#!/bin/bash --login", *lines, "", request.script])
+
+
+def _directive(option: str, value: str) -> str:
+    if not _WORD.fullmatch(value):
+        raise InvalidDirective(f"{option} cannot be {value!r}")
+    return f"#SBATCH --{option}={value}"
+
+
+def _path_directive(option: str, path: str) -> str:
+    # Slurm replaces %-patterns in file names, and its parser of these lines knows quotes and backslashes.
+    if re.search(r'[\x00-\x1f"\\%]', path):
+        raise InvalidDirective(f"the folder {path!r} has a character that Slurm cannot take in a path")
+    return f'#SBATCH --{option}="{path}"'
+
+
+@dataclass(frozen=True)
+class Sbatch:
+    """Submits the batch script at `script_path`, whose job runs in `folder`."""
+
+    script_path: str
+    folder: str
+
+    def argv(self) -> list[str]:
+        """Return the argument list."""
+        return ["sbatch", "--parsable", self.script_path]
+
+    def parse(self, outcome: Outcome) -> SubmitResponse:
+        """Return what is known of the job: its id, that it was refused, or neither.
+
+        An id counts whatever the exit code. Only words by which slurmctld itself turns a job down
+        are a refusal; everything else, a time-out above all, leaves the job in doubt.
+        """
+        if match := _SUBMITTED.search(outcome.stdout):
+            return SubmitResponse(submitted=Submitted(slurm_id=int(match[1]), folder=self.folder))
+        _, found, reason = outcome.stderr.rpartition(_REFUSED)
+        reason = reason.strip()
+        if found and not _DOUBTFUL.search(outcome.stderr):
+            return SubmitResponse(refused=Refusal(reason=reason))
+        return SubmitResponse(doubt=Doubt(reason=outcome.complaint))

@@ -1,0 +1,21 @@
+"""scancel: ask Slurm to end a job."""
+
+from dataclasses import dataclass
+
+from slurm_provider.slurm.command import Outcome
+
+
+@dataclass(frozen=True)
+class Scancel:
+    """Ends one job. Exit code 0 is also what unknown and finished ids get, so it proves nothing."""
+
+    slurm_id: int
+
+    def argv(self) -> list[str]:
+        """Return the argument list."""
+        return ["scancel", str(self.slurm_id)]
+
+    def parse(self, outcome: Outcome) -> None:
+        """Raise SlurmUnavailable when Slurm could not be asked."""
+        if "Invalid job id" not in outcome.stderr and "already completing or completed" not in outcome.stderr:
+            outcome.complete_stdout()

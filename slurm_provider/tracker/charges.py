@@ -1,0 +1,61 @@
+"""What a job owes: units of its product's price, cut on a fixed grid of the job's own used time.
+
+E is the sum of Slurm's elapsed seconds over a job's attempts. Cell k of the grid holds the units
+(kG, (k+1)G]. While a job lives only full cells are charged, at its end the shorter last one. So the
+same job makes the same charges again after a lost job map, and Core ignores them by their ids.
+"""
+
+from collections.abc import Mapping
+
+from slurm_provider.jobmap import Charge, JobRow
+
+# UCloud's ProductPriceUnit to seconds in a unit; 0: paid once.
+UNIT_SECONDS: Mapping[str, int] = {
+    "CREDITS_PER_UNIT": 0,
+    "PER_UNIT": 0,
+    "CREDITS_PER_MINUTE": 60,
+    "UNITS_PER_MINUTE": 60,
+    "CREDITS_PER_HOUR": 3600,
+    "UNITS_PER_HOUR": 3600,
+    "CREDITS_PER_DAY": 86400,
+    "UNITS_PER_DAY": 86400,
+}
+DEFAULT_PRICE_UNIT = "CREDITS_PER_MINUTE"
+
+
+def grid_units(unit_seconds: int) -> int:
+    """Return the default number of units in a charge: 15 minutes, an hour, a day, or the one."""
+    return 15 if unit_seconds == 60 else 1
+
+
+def units_used(elapsed_seconds: int, unit_seconds: int, *, ended: bool) -> int:
+    """Return the units owed: whole ones while a job lives, a started one in full at its end."""
+    if unit_seconds == 0:
+        return 1 if elapsed_seconds > 0 or not ended else 0
+    return -(-elapsed_seconds // unit_seconds) if ended else elapsed_seconds // unit_seconds
+
+
+def due(provider_id: str, job: JobRow, elapsed_seconds: int, *, ended: bool) -> list[Charge]:
+    """Return the charges that a job owes beyond `job.charged_units`.
+
+    A job that has not started owes nothing: it is asked about only once it runs, or has ended.
+    """
+    used = units_used(elapsed_seconds, job.unit_seconds, ended=ended)
+    charges = []
+    start = job.charged_units
+    while start < used:
+        end = (start // job.grid_units + 1) * job.grid_units
+        if end > used and not ended:
+            break
+        end = min(end, used)
+        charges.append(
+            Charge(
+                charge_id=f"{provider_id}-{job.job_id}-{start}-{end}",
+                job_id=job.job_id,
+                from_unit=start,
+                to_unit=end,
+                periods=job.replicas,
+            )
+        )
+        start = end
+    return charges

@@ -1,0 +1,102 @@
+"""A job as Core sends it becomes a row of the job map, or is refused in words."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from google.protobuf import json_format
+
+from slurm_provider.config import FacadeConfig
+from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
+from slurm_provider.launch.errors import LaunchError
+from slurm_provider.launch.plan import plan
+from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, grid_units
+from slurm_provider.tracker.identity import Tagger
+from slurm_provider.tracker.limit_cache import LimitCache
+from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.ucloud.control import JobUpdate
+from slurm_provider.ucloud.jobs import Job
+
+
+class JobRefused(Exception):
+    """A job that will not be submitted; the text is for the user."""
+
+
+class Intake:
+    """Checks jobs and writes the intent to submit them."""
+
+    def __init__(
+        self,
+        config: FacadeConfig,
+        jobmap: Door,
+        limits: Mapping[str, LimitCache],
+        tagger: Tagger,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._jobmap = jobmap
+        self._limits = limits
+        self._tagger = tagger
+        self._clock = clock
+
+    async def check(self, job: Job) -> tuple[JobRow, JobChange] | None:
+        """Return the row of a new job and what Core is told of it at once; None for a job that is known.
+
+        Nothing is written and Slurm is not asked: its limits are those last read. Raises JobRefused.
+        """
+        if await self._jobmap.call(JobMap.job, job.id):
+            return None
+        try:
+            planned = plan(job, self._config)
+            user, account = await self._local_identity(job)
+        except (LaunchError, UnmappedError) as error:
+            raise JobRefused(str(error)) from error
+        cluster = planned.product.cluster
+        tag = self._tagger.tag(job.id)
+        request = planned.submit_request(
+            local_user=user,
+            account=account,
+            tag=tag,
+            job_folder=self._config.clusters[cluster].job_folder,
+        )
+        if limits := await self._limits[cluster].last_known():
+            request.time_limit_seconds = request.time_limit_seconds or maximum_time(request, limits)
+            if why := objection(request, limits):
+                raise JobRefused(why)
+        updates = []
+        if planned.time_is_default and request.time_limit_seconds:
+            updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
+        unit_seconds = self._unit_seconds(job)
+        now = int(self._clock())
+        row = JobRow(
+            job_id=job.id,
+            cluster=cluster,
+            ucloud_user=job.owner.createdBy if job.owner else "",
+            project=job.owner.project if job.owner else None,
+            local_user=user,
+            account=account,
+            application=planned.application,
+            category=planned.product.category,
+            product=planned.product.id,
+            replicas=planned.replicas,
+            partition=request.partition,
+            qos=request.qos,
+            tag=tag,
+            unit_seconds=unit_seconds,
+            grid_units=planned.product.grid_units or grid_units(unit_seconds),
+            created_at=job.createdAt // 1000 if job.createdAt else now,
+            time_limit_seconds=request.time_limit_seconds or None,
+            submit_request=json_format.MessageToJson(request, preserving_proto_field_name=True),
+        )
+        return row, JobChange(job.id, updates=updates)
+
+    async def _local_identity(self, job: Job) -> tuple[str, str]:
+        if job.owner is None or not job.owner.createdBy:
+            raise UnmappedError("the job names no owner")
+        return await self._jobmap.call(JobMap.local_identity, job.owner.createdBy, job.owner.project)
+
+    def _unit_seconds(self, job: Job) -> int:
+        product = job.status.resolvedProduct if job.status else None
+        unit = (product.unitOfPrice if product else None) or DEFAULT_PRICE_UNIT
+        if unit not in UNIT_SECONDS:
+            raise JobRefused(f"the machine type is paid by '{unit}', which this provider does not know")
+        return UNIT_SECONDS[unit]

@@ -1,0 +1,178 @@
+"""One look at Slurm and what it means for one job: a pure function from rows to a change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from slurm_provider.config import Era
+from slurm_provider.jobmap import Attempt, JobChange, JobRow
+from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
+from slurm_provider.tracker.charges import due
+from slurm_provider.tracker.states import (
+    STUCK_REASONS,
+    end_message,
+    live_message,
+    may_follow,
+    ucloud_state,
+)
+from slurm_provider.ucloud.control import JobUpdate
+from slurm_provider.ucloud.jobs import JobState
+
+STUCK_TICKS = 2
+"""Ticks in a row after which a reason for waiting is believed: Slurm's first one may differ."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What Slurm said of one job; `records` is None when accounting gave no complete answer."""
+
+    live: LiveJob | None
+    records: Sequence[AccountingRecord] | None
+    attempts: Sequence[Attempt]
+    """The attempts that the job map knows, which a record of the same submit time replaces."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a site or Core's era decides."""
+
+    provider_id: str
+    era: Era
+    absence_grace_seconds: float
+    lost_after_seconds: float
+
+
+def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None:
+    """Return what a look at Slurm changes, or None when nothing does.
+
+    Only what was found, or is surely absent, changes a state; of an incomplete answer nothing is
+    concluded. An end is told only with its accounting record, which has the reason and the use.
+    """
+    after = replace(job, missing_since=None)
+    updates: list[JobUpdate] = []
+    attempts = _merge(job, look)
+    after = replace(after, elapsed_seconds=max(job.elapsed_seconds, sum(a.elapsed_seconds for a in attempts)))
+
+    live_state = ucloud_state(look.live.state, rules.era) if look.live else None
+    if look.live and live_state and not live_state.is_final:
+        after = _alive(after, look.live, live_state, updates)
+    elif end := _end(look, rules.era):
+        after = _ended(after, *end, updates)
+    elif look.live is None:
+        after = _missing(job, after, look, rules, now, updates)
+
+    charges = []
+    if after.started_at is not None or after.elapsed_seconds > 0:
+        charges = due(rules.provider_id, after, after.elapsed_seconds, ended=after.state.is_final)
+        if charges:
+            after = replace(after, charged_units=charges[-1].to_unit)
+    columns = {
+        field.name: getattr(after, field.name)
+        for field in fields(JobRow)
+        if getattr(after, field.name) != getattr(job, field.name)
+    }
+    fresh = [attempt for attempt in attempts if attempt not in look.attempts]
+    if not (columns or fresh or updates or charges):
+        return None
+    return JobChange(job.job_id, columns, attempts=fresh, updates=updates, charges=charges)
+
+
+def _merge(job: JobRow, look: Look) -> list[Attempt]:
+    merged = {attempt.submit_time: attempt for attempt in look.attempts}
+    for record in look.records or ():
+        merged[record.submit_time] = Attempt(
+            job_id=job.job_id,
+            slurm_id=record.slurm_id,
+            submit_time=record.submit_time,
+            state=record.state,
+            start_time=record.start_time,
+            end_time=record.end_time,
+            elapsed_seconds=record.elapsed_seconds,
+            exit_code=record.exit_code,
+            exit_signal=record.exit_signal,
+            node_list=record.node_list,
+        )
+    return [merged[time] for time in sorted(merged)]
+
+
+def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]) -> JobRow:
+    current = job.state
+    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS
+    job = replace(
+        job,
+        slurm_submit_time=live.submit_time,
+        slurm_state=live.state,
+        slurm_reason=live.reason or None,
+        node_list=live.node_list or None,
+        stuck_ticks=job.stuck_ticks + 1 if stuck else 0,
+    )
+    if job.stuck_ticks >= STUCK_TICKS and job.wished_state is None:
+        why = STUCK_REASONS[live.reason]
+        job = replace(
+            job,
+            wished_state=JobState.FAILURE,
+            wished_message=f"The job can never start: {why} ({live.reason}, Slurm job {live.slurm_id})",
+        )
+    if current is JobState.CANCELING or not may_follow(current, state):
+        return job
+    if state is JobState.RUNNING and job.started_at is None:
+        job = replace(job, started_at=live.start_time or None)
+    message = live_message(current, state)
+    updates.append(JobUpdate(state=state, status=message))
+    return replace(job, state=state, message=message)
+
+
+def _end(look: Look, era: Era) -> tuple[AccountingRecord, JobState] | None:
+    """Return the record and state of the job's last attempt, if it has ended and Slurm has no newer one."""
+    if not look.records:
+        return None
+    record = max(look.records, key=lambda record: record.submit_time)
+    if look.live and look.live.submit_time > record.submit_time:
+        return None
+    state = ucloud_state(record.state, era)
+    return (record, state) if state and state.is_final and record.end_time else None
+
+
+def _ended(
+    job: JobRow,
+    record: AccountingRecord,
+    state: JobState,
+    updates: list[JobUpdate],
+) -> JobRow:
+    # A job cancelled while it waited gets a start time as well, but no nodes.
+    started_at = job.started_at or (record.start_time if record.node_list else None)
+    if job.state is JobState.IN_QUEUE and started_at:
+        # It ran between two looks: Core sets the start of a job by its RUNNING.
+        updates.append(JobUpdate(state=JobState.RUNNING, status=live_message(job.state, JobState.RUNNING)))
+    message = end_message(record)
+    if record.state == "CANCELLED" and job.wished_state is not None:
+        state, message = job.wished_state, job.wished_message or message
+    updates.append(JobUpdate(state=state, status=message))
+    return replace(
+        job,
+        state=state,
+        message=message,
+        slurm_state=record.state,
+        slurm_reason=None,
+        node_list=record.node_list or job.node_list,
+        started_at=started_at,
+        ended_at=record.end_time,
+    )
+
+
+def _missing(
+    job: JobRow, after: JobRow, look: Look, rules: Rules, now: int, updates: list[JobUpdate]
+) -> JobRow:
+    """Say that a job is gone, once complete answers have left it out for long enough.
+
+    A job that accounting still shows as alive is only given up after a longer time: slurmdbd may
+    have its end in a backlog.
+    """
+    if look.records is None:
+        return replace(after, missing_since=job.missing_since)
+    since = job.missing_since or now
+    patience = rules.lost_after_seconds if look.records else rules.absence_grace_seconds
+    if now - since < patience:
+        return replace(after, missing_since=since)
+    message = f"Slurm no longer has the job (Slurm job {job.slurm_id}); it may have been lost in a failure"
+    updates.append(JobUpdate(state=JobState.FAILURE, status=message))
+    return replace(after, state=JobState.FAILURE, message=message, ended_at=now, missing_since=since)

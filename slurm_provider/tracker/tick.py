@@ -1,0 +1,139 @@
+"""One look at a cluster's queue and accounting, and what it means for all open jobs."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+
+from slurm_provider.config import FacadeConfig
+from slurm_provider.jobmap import Attempt, Door, JobMap, JobRow, Submission
+from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
+from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
+from slurm_provider.tracker.credits import CreditCheck
+from slurm_provider.tracker.identity import same_job
+from slurm_provider.tracker.observation import Look, Rules, observe
+from slurm_provider.tracker.states import ucloud_state
+from slurm_provider.tracker.submitter import Submitter
+
+log = structlog.get_logger()
+
+Row = TypeVar("Row", LiveJob, AccountingRecord)
+
+ACCOUNTING_OVERLAP_SECONDS = 600
+"""Accounting is read again from this long before the last time: slurmdbd hears of things late."""
+IDS_IN_A_QUERY = 100
+
+
+class Tick:
+    """Looks at one cluster. The cost in Slurm does not depend on how many jobs are ours."""
+
+    def __init__(
+        self,
+        config: FacadeConfig,
+        cluster: Cluster,
+        jobmap: Door,
+        submitter: Submitter,
+        credit_check: CreditCheck,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._jobmap = jobmap
+        self._submitter = submitter
+        self._credit_check = credit_check
+        self._clock = clock
+        self._accounting_read_at = 0.0
+        self._rules = Rules(
+            provider_id=config.provider.id,
+            era=config.core.era,
+            absence_grace_seconds=config.tracker.absence_grace_seconds,
+            lost_after_seconds=config.tracker.lost_after_seconds,
+        )
+
+    async def run(self) -> None:
+        """Submit what waits for submission, see what changed, cancel what is to be cancelled.
+
+        Raises ClusterUnavailable when Slurm gave no complete answer: then nothing was concluded.
+        """
+        jobs = await self._jobmap.call(JobMap.open_jobs, self._cluster.name)
+        for job in jobs:
+            if job.submission is Submission.INTENT:
+                self._submitter.start(job.job_id)
+        tracked = [job for job in jobs if job.in_slurm]
+        if tracked:
+            await self._observe(tracked)
+            await self._cancel_wished()
+            await self._credit_check.run(self._cluster.name)
+
+    async def _observe(self, tracked: Sequence[JobRow]) -> None:
+        live_rows = _by_id(await self._cluster.live_jobs())
+        attempts = await self._jobmap.call(JobMap.attempts, self._cluster.name)
+        looks = {job.job_id: self._look(job, live_rows, attempts.get(job.job_id, [])) for job in tracked}
+        ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
+        records = await self._records(ended)
+        # A cancellation may have been wished for since: read the jobs again, for that tells how they end.
+        changes = []
+        now = int(self._clock())
+        for job in await self._jobmap.call(JobMap.open_jobs, self._cluster.name):
+            if look := looks.get(job.job_id):
+                if records is not None:
+                    look = replace(look, records=_matching(job, records, look.attempts))
+                changes.append(observe(job, look, self._rules, now))
+        await self._jobmap.call(JobMap.apply, [change for change in changes if change])
+
+    def _look(self, job: JobRow, live_rows: Mapping[int, list[LiveJob]], attempts: list[Attempt]) -> Look:
+        rows = _matching(job, live_rows, attempts)
+        return Look(live=rows[0] if rows else None, records=None, attempts=attempts)
+
+    def _has_ended(self, live: LiveJob | None) -> bool:
+        state = ucloud_state(live.state, self._config.core.era) if live else None
+        return live is None or (state is not None and state.is_final)
+
+    async def _records(self, ended: Sequence[JobRow]) -> Mapping[int, list[AccountingRecord]] | None:
+        """Return accounting by Slurm id; None when there was no reason to ask, or no complete answer."""
+        interval = self._config.tracker.accounting_interval_seconds
+        if not ended and self._clock() - self._accounting_read_at < interval:
+            return None
+        try:
+            rows = await self._read_window()
+            # What never became eligible, or was recorded long ago, is asked for by its id.
+            seen = {row.slurm_id for row in rows}
+            silent = [job for job in ended if job.slurm_id not in seen]
+            for start in range(0, len(silent), IDS_IN_A_QUERY):
+                rows += await self._read_by_id(silent[start : start + IDS_IN_A_QUERY])
+        except ClusterUnavailable as error:
+            log.warning("accounting not read", cluster=self._cluster.name, reason=str(error))
+            return None
+        return _by_id(rows)
+
+    async def _read_window(self) -> list[AccountingRecord]:
+        started = self._clock()
+        row = await self._jobmap.call(JobMap.cluster, self._cluster.name)
+        watermark = row.accounting_watermark or started
+        rows = await self._cluster.accounting(int(watermark) - ACCOUNTING_OVERLAP_SECONDS)
+        await self._jobmap.call(JobMap.set_accounting_watermark, self._cluster.name, int(started))
+        self._accounting_read_at = started
+        return rows
+
+    async def _read_by_id(self, jobs: Sequence[JobRow]) -> list[AccountingRecord]:
+        since = min(job.submitted_at or job.created_at for job in jobs) - ACCOUNTING_OVERLAP_SECONDS
+        ids = [job.slurm_id for job in jobs if job.slurm_id is not None]
+        return await self._cluster.accounting(since, slurm_ids=ids)
+
+    async def _cancel_wished(self) -> None:
+        for job in await self._jobmap.call(JobMap.open_jobs, self._cluster.name):
+            if job.in_slurm and job.wished_state is not None and job.slurm_id is not None:
+                await self._cluster.cancel(job.local_user, job.slurm_id)
+
+
+def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    index: dict[int, list[Row]] = {}
+    for row in rows:
+        index.setdefault(row.slurm_id, []).append(row)
+    return index
+
+
+def _matching(job: JobRow, rows: Mapping[int, list[Row]], attempts: Sequence[Attempt]) -> list[Row]:
+    return [row for row in rows.get(job.slurm_id or 0, ()) if same_job(row, job, attempts)]

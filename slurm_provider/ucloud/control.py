@@ -1,0 +1,71 @@
+"""What the provider sends to Core's control API, field by field as in documents 004 and WIRE section 4."""
+
+from pydantic import BaseModel, Field
+
+from slurm_provider.ucloud.bulk import Received
+from slurm_provider.ucloud.jobs import JobState
+
+
+class JobUpdate(BaseModel):
+    """A change of a job. `newTimeAllocation` is the new total in milliseconds.
+
+    Core fills in the time; a null there would not parse in today's, so it is 0.
+    """
+
+    state: JobState | None = None
+    outputFolder: str | None = None
+    status: str | None = None
+    expectedState: JobState | None = None
+    expectedDifferentState: bool | None = None
+    newTimeAllocation: int | None = None
+    allowRestart: bool | None = None
+    newMounts: list[str] | None = None
+    timestamp: int = 0
+
+
+class JobUpdateItem(BaseModel):
+    """One item of `jobs/control/update`."""
+
+    id: str
+    update: JobUpdate
+
+
+class ChargeItem(BaseModel):
+    """One item of `chargeCredits` and `checkCredits`: `units` price units, `periods` times."""
+
+    id: str
+    chargeId: str
+    units: int
+    periods: int
+    performedBy: str | None = None
+    description: str | None = None
+
+
+class JobReference(Received):
+    """A job named in an answer."""
+
+    id: str
+
+
+class ChargeAnswer(Received):
+    """Core's answer to `chargeCredits` and `checkCredits`."""
+
+    insufficientFunds: list[JobReference] | None = None
+    duplicateCharges: list[JobReference] | None = None
+
+    @property
+    def without_funds(self) -> set[str]:
+        """The ids of the jobs that can no longer be paid."""
+        return {reference.id for reference in self.insufficientFunds or []}
+
+
+class AccessToken(Received):
+    """One item of the answer to `auth/providers/refresh`."""
+
+    accessToken: str
+
+
+class RefreshAnswer(Received):
+    """The answer to `auth/providers/refresh`."""
+
+    responses: list[AccessToken] = Field(min_length=1)

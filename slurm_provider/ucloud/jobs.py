@@ -1,0 +1,156 @@
+"""Job and what hangs on it: as Core sends it, in the form of either era."""
+
+from enum import StrEnum
+
+from slurm_provider.ucloud.bulk import OptionalText, Received
+from slurm_provider.ucloud.values import ApplicationParameter, InvocationParameter, ParameterValue
+
+
+class JobState(StrEnum):
+    """UCloud's states of a job (document 002, JobState). Today's Core has no CANCELING."""
+
+    IN_QUEUE = "IN_QUEUE"
+    RUNNING = "RUNNING"
+    CANCELING = "CANCELING"
+    SUSPENDED = "SUSPENDED"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other state can follow."""
+        return self in (JobState.SUCCESS, JobState.FAILURE, JobState.EXPIRED)
+
+
+class SimpleDuration(Received):
+    """Hours, minutes and seconds; hours may exceed 23, and all three count."""
+
+    hours: int = 0
+    minutes: int = 0
+    seconds: int = 0
+
+    def total_seconds(self) -> int:
+        """Return the whole duration in seconds."""
+        return (self.hours * 60 + self.minutes) * 60 + self.seconds
+
+
+class NameAndVersion(Received):
+    """An application or tool."""
+
+    name: str = ""
+    version: str = ""
+
+
+class ProductReference(Received):
+    """Which product: unique by all three."""
+
+    id: str = ""
+    category: str = ""
+    provider: str = ""
+
+
+class ResourceOwner(Received):
+    """The UCloud user who made a resource, and the project it belongs to."""
+
+    createdBy: str = ""
+    project: OptionalText = None
+
+
+class JobSpecification(Received):
+    """What the user asked for."""
+
+    application: NameAndVersion | None = None
+    product: ProductReference | None = None
+    name: OptionalText = None
+    replicas: int | None = None
+    parameters: dict[str, ParameterValue] | None = None
+    resources: list[ParameterValue] | None = None
+    timeAllocation: SimpleDuration | None = None
+    openedFile: OptionalText = None
+    restartOnExit: bool | None = None
+    sshEnabled: bool | None = None
+
+
+class ToolDescription(Received):
+    """How an application is run: backend and image, and defaults."""
+
+    backend: OptionalText = None
+    image: OptionalText = None
+    container: OptionalText = None
+    defaultTimeAllocation: SimpleDuration | None = None
+    requiredModules: list[str] | None = None
+
+
+class ToolWithDescription(Received):
+    """Core wraps a tool twice; this is the inner one."""
+
+    description: ToolDescription | None = None
+
+
+class ToolReference(Received):
+    """Core wraps a tool twice; this is the outer one."""
+
+    name: str = ""
+    version: str = ""
+    tool: ToolWithDescription | None = None
+
+
+class ContainerDescription(Received):
+    """How an application wants its container."""
+
+    changeWorkingDirectory: bool | None = None
+    runAsRoot: bool | None = None
+    runAsRealUser: bool | None = None
+
+
+class ApplicationInvocation(Received):
+    """The command line of an application and the parameters in it."""
+
+    tool: ToolReference | None = None
+    invocation: list[InvocationParameter] | None = None
+    parameters: list[ApplicationParameter] | None = None
+    environment: dict[str, InvocationParameter] | None = None
+    applicationType: OptionalText = None
+    container: ContainerDescription | None = None
+    allowMultiNode: bool | None = None
+
+
+class Application(Received):
+    """An application, resolved by Core."""
+
+    metadata: NameAndVersion | None = None
+    invocation: ApplicationInvocation | None = None
+
+    @property
+    def tool(self) -> ToolDescription:
+        """The description of the application's tool; an empty one when Core left it out."""
+        reference = self.invocation.tool if self.invocation else None
+        wrapped = reference.tool if reference else None
+        return (wrapped.description if wrapped else None) or ToolDescription()
+
+
+class ResolvedProduct(Received):
+    """The parts of a product that a provider needs, in either era's form."""
+
+    name: str = ""
+    unitOfPrice: OptionalText = None
+
+
+class JobStatus(Received):
+    """Core's view of a job and what it resolved for it."""
+
+    state: OptionalText = None
+    startedAt: int | None = None
+    resolvedApplication: Application | None = None
+    resolvedProduct: ResolvedProduct | None = None
+
+
+class Job(Received):
+    """A job. Its times are epoch milliseconds, as everywhere at UCloud's edge."""
+
+    id: str
+    createdAt: int | None = None
+    owner: ResourceOwner | None = None
+    specification: JobSpecification | None = None
+    status: JobStatus | None = None

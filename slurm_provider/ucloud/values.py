@@ -1,0 +1,64 @@
+"""Parameters of an application and the values that a user gives them (AppParameterValue)."""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from slurm_provider.ucloud.bulk import OptionalText, Received
+
+
+class ParameterValue(Received):
+    """A value of any type: which fields count depends on `type`.
+
+    `value` is a bool, int, float or str; numbers keep the form in which they came.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=False)
+
+    type: str
+    value: Any = None
+    path: OptionalText = None
+    readOnly: bool | None = None
+    id: OptionalText = None
+    hostname: OptionalText = None
+    jobId: OptionalText = None
+
+
+class EnumerationOption(Received):
+    """One choice of an enumeration: the user sees `name`, the program gets `value`."""
+
+    name: str = ""
+    value: str = ""
+
+
+class ApplicationParameter(Received):
+    """A parameter that an application declares."""
+
+    type: str
+    name: str
+    optional: bool | None = None
+    defaultValue: Any = None
+    trueValue: OptionalText = None
+    falseValue: OptionalText = None
+    options: list[EnumerationOption] | None = None
+
+
+class InvocationParameter(Received):
+    """A piece of the command line: `word`, `var`, `bool_flag`, `env` or `jinja`.
+
+    Today's Core sends the keys of all kinds in every element; only those of its own type count.
+    """
+
+    type: str
+    word: str | None = None
+    variableNames: list[str] | None = None
+    prefixGlobal: str | None = None
+    suffixGlobal: str | None = None
+    prefixVariable: str | None = None
+    suffixVariable: str | None = None
+    isPrefixVariablePartOfArg: bool | None = None
+    isSuffixVariablePartOfArg: bool | None = None
+    variableName: str | None = None
+    flag: str | None = None
+    variable: str | None = None
+    template: Any = Field(default=None)
