@@ -1,0 +1,185 @@
+"""The stand-in as one ASGI application: users, provider and tests each have their paths."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .door import Door
+from .enduser import EndUserApi
+from .provider import ProviderClient
+from .receive import receive
+from .wire import CoreError, JsonObject
+from .world import World
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+_EVERY_METHOD = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+
+
+def create_app(world: World) -> ASGIApp:
+    """The application that plays this world."""
+    provider = ProviderClient(world)
+    end_user = EndUserApi(world, provider)
+    door = Door(world, provider, end_user)
+
+    async def from_provider(request: Request) -> Response:
+        if _is_ours(world, request):
+            raise CoreError(404, f"Not found: {request.method} {request.url.path}")
+        return await receive(world, request)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CoreError)
+        return JSONResponse(error.body(world.era), error.status)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await provider.close()
+
+    routes = [*_user_routes(world, end_user), *_door_routes(door)]
+    routes.append(Route("/{path:path}", from_provider, methods=_EVERY_METHOD))
+    app = Starlette(routes=routes, exception_handlers={CoreError: refuse}, lifespan=lifespan)
+    return collapse_slashes(app)
+
+
+def _is_ours(world: World, request: Request) -> bool:
+    """A mistaken call of a test or of a user, which says nothing about the provider."""
+    if request.url.path.startswith("/standin/"):
+        return True
+    try:
+        world.keys.user_of(request.headers.get("authorization"))
+    except CoreError:
+        return False
+    return True
+
+
+def collapse_slashes(app: ASGIApp) -> ASGIApp:
+    """Read `//` in a path as `/`, as Core does."""
+
+    async def collapsed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = re.sub("/{2,}", "/", scope["path"])
+        await app(scope, receive, send)
+
+    return collapsed
+
+
+def _user_routes(world: World, api: EndUserApi) -> list[Route]:
+    def claims(request: Request) -> JsonObject:
+        found = world.keys.user_of(request.headers.get("authorization"))
+        return found | {"project": request.headers.get("project") or found.get("project")}
+
+    async def applications(request: Request) -> Response:
+        claims(request)
+        return JSONResponse(api.applications(request.query_params))
+
+    async def application(request: Request) -> Response:
+        claims(request)
+        return JSONResponse(api.application(request.query_params))
+
+    async def products(request: Request) -> Response:
+        claims(request)
+        return JSONResponse(api.products(request.query_params))
+
+    async def support(request: Request) -> Response:
+        claims(request)
+        return JSONResponse(await api.support())
+
+    async def create(request: Request) -> Response:
+        return JSONResponse(await api.create(claims(request), await _json(request)))
+
+    async def retrieve(request: Request) -> Response:
+        return JSONResponse(api.retrieve(claims(request), request.query_params))
+
+    async def browse(request: Request) -> Response:
+        return JSONResponse(api.browse(claims(request), request.query_params))
+
+    async def per_job(request: Request) -> Response:
+        operation = request.url.path.rpartition("/")[2]
+        return JSONResponse(await api.per_job(claims(request), operation, await _json(request)))
+
+    operations = ("terminate", "suspend", "unsuspend", "extend", "interactiveSession")
+    return [
+        Route("/api/hpc/apps", applications),
+        Route("/api/hpc/apps/byNameAndVersion", application),
+        Route("/api/products/browse", products),
+        Route("/api/jobs", create, methods=["POST"]),
+        Route("/api/jobs/retrieve", retrieve),
+        Route("/api/jobs/browse", browse),
+        Route("/api/jobs/retrieveProducts", support),
+        *(Route(f"/api/jobs/{operation}", per_job, methods=["POST"]) for operation in operations),
+    ]
+
+
+def _door_routes(door: Door) -> list[Route]:
+    """Methods of the door by what they take: nothing, the query, or the decoded body."""
+
+    async def create(request: Request) -> Response:
+        return JSONResponse(await door.create(await request.body()))
+
+    async def call(request: Request) -> Response:
+        return JSONResponse(await door.call(await _json(request)))
+
+    async def poll(_: Request) -> Response:
+        return JSONResponse(await door.poll())
+
+    async def wait(request: Request) -> Response:
+        return JSONResponse(await door.wait(request.query_params))
+
+    def no_input(answer: Callable[[], JsonObject | str]) -> Endpoint:
+        async def endpoint(_: Request) -> Response:
+            return _reply(answer())
+
+        return endpoint
+
+    def of_query(answer: Callable[[Any], JsonObject | str]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return _reply(answer(request.query_params))
+
+        return endpoint
+
+    def of_body(answer: Callable[[Any], JsonObject | str]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return _reply(answer(await _json(request)))
+
+        return endpoint
+
+    table: list[tuple[str, str, Endpoint]] = [
+        ("POST", "create", create),
+        ("POST", "call", call),
+        ("POST", "poll", poll),
+        ("GET", "wait", wait),
+        ("POST", "jobs", of_body(door.add_jobs)),
+        ("GET", "job", of_query(door.job)),
+        ("GET", "received", of_query(door.received)),
+        ("GET", "sent", of_query(door.sent)),
+        ("GET", "violations", no_input(door.violations)),
+        ("DELETE", "violations", no_input(door.clear_violations)),
+        ("PUT", "wallets", of_body(door.set_wallet)),
+        ("GET", "wallets", of_query(door.wallet)),
+        ("GET", "charges", no_input(door.charges)),
+        ("PUT", "behaviour", of_body(door.behave)),
+        ("POST", "applications", of_body(door.add_application)),
+        ("POST", "products", of_body(door.add_product)),
+        ("GET", "token", of_query(door.user_token)),
+        ("GET", "token/core", no_input(door.core_token)),
+        ("POST", "token/sign", of_body(door.sign)),
+    ]
+    return [Route(f"/standin/{path}", endpoint, methods=[method]) for method, path, endpoint in table]
+
+
+def _reply(answer: JsonObject | str) -> Response:
+    return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return await request.json()
+    except ValueError as error:
+        raise CoreError(400, f"Bad request: the body is no JSON ({error})") from error

@@ -1,0 +1,127 @@
+"""The control API that Core serves to the provider: one function a call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .jobs import unknown_keys
+from .ledger import Charge
+from .views import browse_jobs, show_job
+from .wire import CoreError, Era, JsonObject, items_of, text
+from .world import World
+
+
+@dataclass
+class Call:
+    """A call of the provider, read; `notes` are kept with its record."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    notes: JsonObject = field(default_factory=dict)
+
+
+Handler = Callable[[World, Call], JsonObject]
+
+
+def refresh(world: World, call: Call) -> JsonObject:
+    """A provider token for the refresh token; the one call without authorization."""
+    items = items_of(call.body)
+    if any(item.get("refreshToken") != world.keys.refresh_token for item in items):
+        raise CoreError(401, "Unauthorized")
+    return {"responses": [{"accessToken": world.keys.provider_token(), "csrfToken": ""} for _ in items]}
+
+
+def update(world: World, call: Call) -> JsonObject:
+    """New states, messages and folders of jobs; the whole batch or nothing."""
+    items = items_of(call.body)
+    call.notes["applied"] = world.jobs.update(items)
+    for item in items:
+        _note_breaches(world, call, item["update"])
+    return {}
+
+
+def _note_breaches(world: World, call: Call, change: JsonObject) -> None:
+    if world.era is Era.TODAY and change.get("state") == "CANCELING":
+        world.journal.violation("today's Core knows no state CANCELING", call.path, change)
+    for key in unknown_keys(change):
+        world.journal.violation(f"an update has no key {key!r}", call.path, change)
+
+
+def charge_credits(world: World, call: Call) -> JsonObject:
+    """Take credits for used time."""
+    return _charge(world, call, dry_run=False)
+
+
+def check_credits(world: World, call: Call) -> JsonObject:
+    """Whether the same charges could be paid; nothing is taken."""
+    return _charge(world, call, dry_run=True)
+
+
+def _charge(world: World, call: Call, *, dry_run: bool) -> JsonObject:
+    charges = [_priced(world, item) for item in items_of(call.body)]
+    for charge in [] if dry_run else charges:
+        known = world.ledger.charges.get(charge.charge_id)
+        if known is not None and known != charge:
+            world.journal.violation("one charge id for two different charges", call.path, charge.charge_id)
+    if world.era is Era.TODAY:
+        return _charge_reply(world.ledger.charge_today(charges, dry_run=dry_run), [])
+    return _charge_reply(*world.ledger.charge(charges, dry_run=dry_run))
+
+
+def _charge_reply(insufficient: list[str], duplicates: list[str]) -> JsonObject:
+    return {
+        "insufficientFunds": [{"id": job_id} for job_id in insufficient],
+        "duplicateCharges": [{"id": job_id} for job_id in duplicates],
+    }
+
+
+def _priced(world: World, item: JsonObject) -> Charge:
+    try:
+        job = world.jobs.get(item.get("id"))
+    except CoreError as error:
+        raise CoreError(404 if world.era is Era.SEEDS else 400, error.why) from error
+    product = job["status"].get("resolvedProduct")
+    return Charge.of(item, job, product or world.catalogue.product(job["specification"]["product"]))
+
+
+def retrieve(world: World, call: Call) -> JsonObject:
+    """One job by `id`."""
+    return show_job(world, world.jobs.get(call.query.get("id")), call.query, whole=world.era is Era.TODAY)
+
+
+def browse(world: World, call: Call) -> JsonObject:
+    """Jobs of this provider, a page at a time."""
+    return browse_jobs(world, world.jobs.rows.values(), call.query)
+
+
+def check_existence(world: World, call: Call) -> JsonObject:
+    """Which jobs Core still has (today's Core only)."""
+    items = items_of(call.body)
+    if len(items) > 1000:
+        raise CoreError(400, "Too many items")
+    return {"responses": [text(item, "id") in world.jobs.rows for item in items]}
+
+
+def connection(world: World, call: Call) -> JsonObject:
+    """A user has linked an account at the provider, or lost it."""
+    text(call.body if isinstance(call.body, dict) else {}, "username")
+    return {}
+
+
+REFRESH_PATH = "/auth/providers/refresh"
+
+CALLS: dict[tuple[str, str], Handler] = {
+    ("POST", REFRESH_PATH): refresh,
+    ("POST", "/api/jobs/control/update"): update,
+    ("POST", "/api/jobs/control/chargeCredits"): charge_credits,
+    ("POST", "/api/jobs/control/checkCredits"): check_credits,
+    ("GET", "/api/jobs/control/retrieve"): retrieve,
+    ("GET", "/api/jobs/control/browse"): browse,
+    ("POST", "/api/providers/integration/control/approveConnection"): connection,
+    ("POST", "/api/providers/integration/control/clearConnection"): connection,
+}
+CALLS_OF_TODAY: dict[tuple[str, str], Handler] = {
+    ("POST", "/api/providers/resources/checkExistence"): check_existence,
+}

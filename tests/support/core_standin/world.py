@@ -1,0 +1,57 @@
+"""Everything the stand-in knows, and how it has been told to behave."""
+
+from dataclasses import dataclass, field
+
+from .catalogue import Catalogue
+from .jobs import JobBook
+from .journal import Journal, path_matches
+from .keys import Keys
+from .ledger import Ledger
+from .wire import Era, JsonObject
+
+
+@dataclass
+class Failure:
+    """An answer to give instead of the right one, so many times.
+
+    With `after` the call takes effect first, so that only its answer is lost.
+    """
+
+    path: str
+    status: int
+    times: int
+    after: bool = False
+
+
+@dataclass
+class Behaviour:
+    """Faults to play on the calls of the provider."""
+
+    down: bool = False
+    delay_seconds: float = 0.0
+    doubled_slashes: bool = False
+    failures: list[Failure] = field(default_factory=list)
+
+    def take_failure(self, path: str) -> Failure | None:
+        """The failure due for this call, counted down."""
+        for failure in self.failures:
+            if failure.times > 0 and path_matches(path, failure.path):
+                failure.times -= 1
+                return failure
+        return None
+
+
+@dataclass
+class World:
+    """The state of one Core and its one provider."""
+
+    era: Era
+    provider_id: str
+    provider_url: str
+    keys: Keys
+    catalogue: Catalogue
+    journal: Journal
+    jobs: JobBook
+    ledger: Ledger = field(default_factory=Ledger)
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    support: dict[tuple[str, str, str], JsonObject] = field(default_factory=dict)
