@@ -1,5 +1,6 @@
 """The gRPC services: each call runs Slurm's commands, as the local user or as the operator."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -72,14 +73,14 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         self, request: queue_pb2.ListLiveJobsRequest, context: Context
     ) -> AsyncIterator[queue_pb2.LiveJobs]:
         """Stream what slurmctld remembers."""
-        for jobs in _chunks(await self._run(Squeue(name=request.name), context)):
+        for jobs in _chunks(await self._run(Squeue(_separator(), name=request.name), context)):
             yield queue_pb2.LiveJobs(jobs=jobs)
 
     async def ListAccounting(  # noqa: N802 - the contract's name
         self, request: queue_pb2.ListAccountingRequest, context: Context
     ) -> AsyncIterator[queue_pb2.AccountingRecords]:
         """Stream what slurmdbd has recorded."""
-        sacct = Sacct(since=request.since, slurm_ids=request.slurm_ids, name=request.name)
+        sacct = Sacct(_separator(), request.since, slurm_ids=request.slurm_ids, name=request.name)
         for records in _chunks(await self._run(sacct, context)):
             yield queue_pb2.AccountingRecords(records=records)
 
@@ -101,6 +102,11 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
             await _unavailable(context, error)
         finally:
             _log_runs(runs, context)
+
+
+def _separator() -> str:
+    """Return what no user can have written into a job's name or comment."""
+    return f"\x1f{secrets.token_hex(4)}"
 
 
 async def _unavailable(context: Context, error: Exception) -> NoReturn:

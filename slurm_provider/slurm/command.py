@@ -1,11 +1,9 @@
 """What every Slurm command has in common."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
-
-SEPARATOR = "\x1f"
-"""Stands between columns: the one character that no job name or comment can hold."""
 
 Answer = TypeVar("Answer", covariant=True)
 
@@ -49,24 +47,18 @@ class SlurmCommand(Protocol[Answer]):
         ...
 
 
-def rows(text: str, columns: int) -> list[list[str]]:
-    """Cut output into rows of exactly `columns` values; raise SlurmUnavailable when one does not fit.
+def rows(text: str, columns: Sequence[str], separator: str) -> list[dict[str, str]]:
+    """Return the rows of output in which the separator ends every value; SlurmUnavailable if it does not fit.
 
-    A job's comment may hold line ends, so rows are counted by separators and not by lines: a row
-    that has too few values goes on in the next line.
+    Job names and comments may hold line ends and any separator that their owners can guess, and so
+    whole rows that look like those of other jobs. The separator must therefore be a new secret for
+    each call.
     """
-    found: list[list[str]] = []
-    pending = ""
-    for line in text.split("\n"):
-        if not line and not pending:
-            continue
-        pending = f"{pending}\n{line}" if pending else line
-        values = pending.split(SEPARATOR)
-        if len(values) > columns:
-            raise SlurmUnavailable(f"unexpected output: {pending[:200]!r}")
-        if len(values) == columns:
-            found.append(values)
-            pending = ""
-    if pending.strip():
-        raise SlurmUnavailable(f"output ended within a row: {pending[:200]!r}")
-    return found
+    *values, rest = text.split(separator)
+    if rest.strip() or len(values) % len(columns):
+        raise SlurmUnavailable(f"output ended within a row: {text[-200:]!r}")
+    starts = range(0, len(values), len(columns))
+    table = [dict(zip(columns, values[start : start + len(columns)], strict=True)) for start in starts]
+    for row in table:
+        row[columns[0]] = row[columns[0]].lstrip("\n")
+    return table

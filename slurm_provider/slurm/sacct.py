@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord
-from slurm_provider.slurm.command import SEPARATOR, Outcome, rows
+from slurm_provider.slurm.command import Outcome, rows
 from slurm_provider.slurm.times import parse_epoch
 
 _COLUMNS = (
@@ -33,9 +33,11 @@ class Sacct:
 
     Without a start sacct looks back to midnight only, so one is always given. With `slurm_ids` it
     also shows jobs that were never eligible to run, which it hides otherwise. All attempts of a
-    requeued job are shown (--duplicates), and times must be read under TZ=UTC.
+    requeued job are shown (--duplicates), and times must be read under TZ=UTC. `separator` is a
+    secret of this call (see `rows`).
     """
 
+    separator: str
     since: int
     slurm_ids: Sequence[int] = ()
     name: str = ""
@@ -43,8 +45,8 @@ class Sacct:
     def argv(self) -> list[str]:
         """Return the argument list."""
         start = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        command = ["sacct", "--allusers", "--allocations", "--duplicates", "--noheader", "--parsable2"]
-        command += [f"--delimiter={SEPARATOR}", f"--format={','.join(_COLUMNS)}", f"--starttime={start}"]
+        command = ["sacct", "--allusers", "--allocations", "--duplicates", "--noheader", "--parsable"]
+        command += [f"--delimiter={self.separator}", f"--format={','.join(_COLUMNS)}", f"--starttime={start}"]
         if self.slurm_ids:
             command.append(f"--jobs={','.join(map(str, self.slurm_ids))}")
         if self.name:
@@ -53,11 +55,11 @@ class Sacct:
 
     def parse(self, outcome: Outcome) -> list[AccountingRecord]:
         """Return one record an attempt, in sacct's order."""
-        return [_record(values) for values in rows(outcome.complete_stdout(), len(_COLUMNS))]
+        table = rows(outcome.complete_stdout(), _COLUMNS, self.separator)
+        return [_record(row) for row in table]
 
 
-def _record(values: list[str]) -> AccountingRecord:
-    row = dict(zip(_COLUMNS, values, strict=True))
+def _record(row: dict[str, str]) -> AccountingRecord:
     state, cancelled_by = parse_state(row["State"])
     exit_code, _, exit_signal = row["ExitCode"].partition(":")
     return AccountingRecord(

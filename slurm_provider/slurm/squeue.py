@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob
-from slurm_provider.slurm.command import SEPARATOR, Outcome, rows
+from slurm_provider.slurm.command import Outcome, rows
 from slurm_provider.slurm.times import parse_duration, parse_epoch
 
 # squeue(1), option --format.
@@ -26,30 +26,27 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Squeue:
-    """All jobs of all users and states, or those of one name; job arrays one row a task."""
+    """All jobs of all users and states, or those of one name; job arrays one row a task.
 
+    `separator` is a secret of this call (see `rows`).
+    """
+
+    separator: str
     name: str = ""
 
     def argv(self) -> list[str]:
         """Return the argument list."""
         only = [f"--name={self.name}"] if self.name else []
-        return [
-            "squeue",
-            "--noheader",
-            "--all",
-            "--states=all",
-            "--array",
-            *only,
-            f"--format={SEPARATOR.join(_COLUMNS.values())}",
-        ]
+        columns = "".join(f"{column}{self.separator}" for column in _COLUMNS.values())
+        return ["squeue", "--noheader", "--all", "--states=all", "--array", *only, f"--format={columns}"]
 
     def parse(self, outcome: Outcome) -> list[LiveJob]:
         """Return one row a job."""
-        return [_live_job(values) for values in rows(outcome.complete_stdout(), len(_COLUMNS))]
+        table = rows(outcome.complete_stdout(), list(_COLUMNS), self.separator)
+        return [_live_job(row) for row in table]
 
 
-def _live_job(values: list[str]) -> LiveJob:
-    row = dict(zip(_COLUMNS, values, strict=True))
+def _live_job(row: dict[str, str]) -> LiveJob:
     return LiveJob(
         slurm_id=int(row["id"]),
         user=row["user"],

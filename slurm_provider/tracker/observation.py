@@ -49,11 +49,12 @@ def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None
     """
     after = replace(job, missing_since=None)
     updates: list[JobUpdate] = []
-    attempts = _merge(job, look)
-    after = replace(after, elapsed_seconds=max(job.elapsed_seconds, sum(a.elapsed_seconds for a in attempts)))
-
     live_state = ucloud_state(look.live.state, rules.era) if look.live else None
-    if look.live and live_state and not live_state.is_final:
+    alive = live_state is not None and not live_state.is_final
+    attempts = _merge(job, look, alive=alive)
+    after = replace(after, elapsed_seconds=sum(attempt.elapsed_seconds for attempt in attempts))
+
+    if look.live and live_state and alive:
         after = _alive(after, look.live, live_state, updates)
     elif end := _end(look, rules.era):
         after = _ended(after, *end, updates)
@@ -76,9 +77,16 @@ def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None
     return JobChange(job.job_id, columns, attempts=fresh, updates=updates, charges=charges)
 
 
-def _merge(job: JobRow, look: Look) -> list[Attempt]:
+def _merge(job: JobRow, look: Look, *, alive: bool) -> list[Attempt]:
+    """Return the job's attempts, oldest first.
+
+    The time in use of an attempt that accounting has not ended grows with the clock. It is believed
+    only while the queue has that attempt as well: slurmdbd may learn of an end much later.
+    """
     merged = {attempt.submit_time: attempt for attempt in look.attempts}
     for record in look.records or ():
+        if not record.end_time and not (alive and look.live and look.live.submit_time == record.submit_time):
+            continue
         merged[record.submit_time] = Attempt(
             job_id=job.job_id,
             slurm_id=record.slurm_id,

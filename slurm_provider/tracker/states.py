@@ -140,6 +140,7 @@ STUCK_REASONS: Mapping[str, str] = {
     "DependencyNeverSatisfied": "a job that it depends on has failed",
     "InvalidAccount": "its Slurm account is not valid",
     "InvalidQOS": "its QOS is not valid",
+    "PartitionConfig": "the partition can never give it what it asks for",
     "PartitionNodeLimit": "it asks for more nodes than the partition allows",
     "PartitionTimeLimit": "its time allocation is longer than the partition allows",
     "QOSMaxWallDurationPerJobLimit": "its time allocation is longer than the QOS allows",

@@ -1,5 +1,6 @@
 """A whole provider: Core's stand-in, façade and sidecar, on the cluster of scripts/slurm-cluster."""
 
+import json
 import os
 import pwd
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.processes import COMMAND, ROOT, Program, as_user
 from tests.support.standin import CoreStandin, running_core
@@ -55,43 +57,38 @@ path = "{folder}/drives/123"
 [[images]]
 name = "acme/batch:1.0.0"
 software = "{folder}/software"
+"""
 
+PRODUCT = """
 [[products]]
 category = "example-compute"
-id = "example-compute-1"
+id = "{id}"
 cluster = "hpc"
 partition = "main"
-cpu = 1
-memory_gib = {memory_gib}
-
-[[products]]
-category = "example-compute"
-id = "example-compute-2"
-cluster = "hpc"
-partition = "main"
-cpu = 1
-memory_gib = {memory_gib}
-
-[[products]]
-category = "example-compute"
-id = "example-compute"
-cluster = "hpc"
-partition = "main"
-cpu = 1
 memory_gib = {memory_gib}
 """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What differs from one stack to another. `more` is TOML that is appended to the configuration."""
+    """What differs from one stack to another.
+
+    `products` replaces the three of the seed documents, `more` is appended to the configuration.
+    """
 
     era: str = "seeds"
     interval_seconds: float = 1
     accounting_interval_seconds: float = 5
     absence_grace_seconds: float = 5
     memory_gib: float = 0.1
+    products: str | None = None
     more: str = ""
+
+    def toml(self, **values: object) -> str:
+        """Return the configuration file."""
+        ids = ("example-compute-1", "example-compute-2", "example-compute")
+        products = self.products or "".join(PRODUCT.format(id=id_, memory_gib=self.memory_gib) for id_ in ids)
+        return CONFIG.format(**values, **asdict(self)) + products + self.more
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,24 @@ class Stack:
     def jobmap_path(self) -> Path:
         """The job map."""
         return self.folder / "var/jobs.db"
+
+    async def updates(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the updates of a job that Core has taken, in order."""
+        calls = await self.core.received("control/update")
+        items = [item for call in calls if call["status"] == 200 for item in call["body"]["items"]]
+        return [item["update"] for item in items if item["id"] == job_id]
+
+    def overview(self, job_id: str) -> dict[str, Any]:
+        """Return `slurm-provider jobs show JOB --json`."""
+        return dict(json.loads(self.run("jobs", "show", job_id, "--json").stdout))
+
+    def job_folder(self, local_user: str, job_id: str) -> Path:
+        """Return the folder of a job."""
+        return self.folder / "drives" / DRIVE / local_user / job_id
+
+    def output(self, local_user: str, job_id: str, rank: int = 0) -> str:
+        """Return what a rank has printed."""
+        return (self.job_folder(local_user, job_id) / f"stdout-{rank}.log").read_text()
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of `slurm-provider …` as an admin would run it for this provider."""
@@ -137,16 +152,13 @@ async def running_stack(folder: Path, settings: Settings | None = None) -> Async
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     async with running_core(folder / "core", provider_url=url, era=settings.era) as core:
-        (folder / "config.toml").write_text(
-            CONFIG.format(
-                folder=folder,
-                core_url=core.url,
-                listen=f"127.0.0.1:{port}",
-                slurm_conf=os.environ["SLURM_CONF"],
-                **asdict(settings),
-            )
-            + settings.more
+        text = settings.toml(
+            folder=folder,
+            core_url=core.url,
+            listen=f"127.0.0.1:{port}",
+            slurm_conf=os.environ["SLURM_CONF"],
         )
+        (folder / "config.toml").write_text(text)
         sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
         facade_command = as_user(FACADE_USER, COMMAND, "serve", "-c", folder / "config.toml")
         facade = Program(facade_command, folder / "log/facade.log")
@@ -165,6 +177,15 @@ async def running_stack(folder: Path, settings: Settings | None = None) -> Async
         finally:
             await facade.stop()
             await sidecar.stop()
+            cancel_what_is_left(stack)
+
+
+def cancel_what_is_left(stack: Stack) -> None:
+    """Cancel the jobs of a provider that has ended, so that they don't stand in the way of the next."""
+    jobs = json.loads(stack.run("jobs", "ls", "--json").stdout or "[]")
+    open_ids = [str(job["slurm_id"]) for job in jobs if job["slurm_id"] and job["ended"] is None]
+    if open_ids:
+        subprocess.run(["scancel", *open_ids], check=False, timeout=30)
 
 
 def prepare(folder: Path) -> None:

@@ -1,0 +1,71 @@
+"""A provider on the real cluster, shared by the tests that do not break it."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.slurm import Slurm
+from tests.support.stack import Settings, Stack, running_stack
+
+WIDE_PRODUCTS = """
+[[products]]
+category = "example-compute"
+id = "wide"
+cluster = "hpc"
+partition = "wide"
+cpu = 1
+memory_gib = 0.1
+
+[[products]]
+category = "example-compute"
+id = "short"
+cluster = "hpc"
+partition = "short"
+memory_gib = 0.1
+
+[[products]]
+category = "example-compute"
+id = "brief"
+cluster = "hpc"
+partition = "main"
+qos = "brief"
+memory_gib = 0.1
+
+[[products]]
+category = "example-compute"
+id = "huge"
+cluster = "hpc"
+partition = "main"
+cpu = 1000
+memory_gib = 0.1
+"""
+
+
+def cluster_folder() -> Path:
+    """Return the folder of the running cluster."""
+    if "SLURM_CLUSTER_DIR" not in os.environ:
+        pytest.exit("these tests need the cluster: run scripts/test, or eval $(scripts/slurm-cluster env)", 2)
+    return Path(os.environ["SLURM_CLUSTER_DIR"])
+
+
+def fresh_folder(name: str) -> Path:
+    """Return an empty folder that the test users can reach."""
+    folder = cluster_folder() / "tests" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Slurm:
+    """Slurm itself, to ask it what really happened."""
+    return Slurm(cluster_folder())
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    """A running provider with the default products and a few odd ones."""
+    async with running_stack(fresh_folder("shared"), Settings(more=WIDE_PRODUCTS)) as stack:
+        yield stack
