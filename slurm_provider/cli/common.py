@@ -1,5 +1,6 @@
 """What the commands share: the configuration file, and how a mistake is shown."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,7 +17,8 @@ ConfigPath = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
-console = Console()
+# In a pipe or a file there is no edge to wrap at.
+console = Console(width=None if sys.stdout.isatty() else 250)
 
 
 def fail(message: str) -> NoReturn:

@@ -66,6 +66,7 @@ def print_json(value: Any) -> None:
 
 def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     table = Table(*columns, box=None)
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
     console.print(table)

@@ -43,6 +43,8 @@ async def _not_understood(_request: Request, error: Exception) -> JSONResponse:
     details = mistakes[0] if mistakes else {"loc": (), "msg": str(error), "type": ""}
     if details["type"] == "json_invalid":
         return _answer(400, "the body is not JSON")
+    if details["type"] == "missing" and details["loc"] == ("body",):
+        return _answer(400, "the call has no body; it takes JSON")
     field = ".".join(str(part) for part in details["loc"] if part != "body") or "the body"
     return _answer(400, f"{field}: {details['msg']}")
 

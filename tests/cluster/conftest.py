@@ -10,7 +10,7 @@ import pytest
 from tests.support.slurm import Slurm
 from tests.support.stack import Settings, Stack, running_stack
 
-WIDE_PRODUCTS = """
+MORE_PRODUCTS = """
 [[products]]
 category = "example-compute"
 id = "wide"
@@ -65,7 +65,13 @@ def slurm() -> Slurm:
 
 
 @pytest.fixture(scope="session")
-async def stack() -> AsyncIterator[Stack]:
-    """A running provider with the default products and a few odd ones."""
-    async with running_stack(fresh_folder("shared"), Settings(more=WIDE_PRODUCTS)) as stack:
+async def stack(slurm: Slurm) -> AsyncIterator[Stack]:
+    """A running provider with the default products and a few odd ones.
+
+    At the end of the run every job in its ledger must have been charged what Slurm says it used,
+    and the strict stand-in must have seen no breach of the protocol.
+    """
+    async with running_stack(fresh_folder("shared"), Settings(more=MORE_PRODUCTS)) as stack:
         yield stack
+        await stack.assert_ledger_is_right(slurm)
+        assert await stack.core.violations() == []

@@ -94,6 +94,7 @@ async def test_accounting_until_the_credits_run_out(stack: Stack, slurm: Slurm) 
     end = await stack.core.wait_update("63489", state="SUCCESS", timeout=60)
     assert {"id": "63489", "update": end} == seed("charge.update-terminated")["items"][0]
     assert stack.overview("51231")["slurm_state"] == "RUNNING"
+    await stack.core.set_wallet("example-compute", 10**15, user="bob")
     await stack.core.call("jobs/terminate", bulk(rich), user="user")
     await stack.core.wait_update("51231", state="SUCCESS", timeout=30)
 
@@ -101,9 +102,7 @@ async def test_accounting_until_the_credits_run_out(stack: Stack, slurm: Slurm) 
 async def _use(stack: Stack, slurm: Slurm, job_id: str, seconds: int) -> None:
     """Let a running job use up time, once accounting has heard of its start."""
     slurm_id = stack.overview(job_id)["slurm_id"]
-    async with asyncio.timeout(30):
-        while slurm.accounting(job_id)[-1]["State"] != "RUNNING":
-            await asyncio.sleep(0.2)
+    await slurm.running_in_accounting(job_id)
     slurm.backdate(slurm_id, seconds)
 
 

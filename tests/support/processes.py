@@ -57,6 +57,10 @@ class Program:
             if ready not in done:
                 raise RuntimeError(f"{self.command} did not start: {self.log_path.read_text()[-2000:]}")
 
+    def send(self, number: signal.Signals) -> None:
+        """Send the program a signal."""
+        os.kill(self.pid, number)
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the program and wait until it has ended."""
         if self._process is None or not self.running:

@@ -21,7 +21,7 @@ class Slurm:
     def jobs_named(self, pattern: str) -> list[str]:
         """Return the ids of all jobs in the queue, ended ones included, whose name holds `pattern`."""
         rows = self.run("squeue", "--noheader", "--states=all", "--format=%A %j").splitlines()
-        return [row.split()[0] for row in rows if pattern in row.split()[1]]
+        return [row.split()[0] for row in rows if pattern in row]
 
     async def recorded(self, pattern: str) -> dict[str, str]:
         """Return the last accounting record of a job, once there is one: slurmdbd hears of things late."""
@@ -29,6 +29,12 @@ class Slurm:
             while not (records := self.accounting(pattern)):
                 await asyncio.sleep(0.2)
         return records[-1]
+
+    async def running_in_accounting(self, pattern: str) -> None:
+        """Wait until slurmdbd knows that a job has started."""
+        async with asyncio.timeout(30):
+            while (await self.recorded(pattern))["State"] != "RUNNING":
+                await asyncio.sleep(0.2)
 
     def accounting(self, pattern: str) -> list[dict[str, str]]:
         """Return the accounting records, one an attempt, of the jobs whose name holds `pattern`."""

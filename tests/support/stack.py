@@ -1,8 +1,10 @@
 """A whole provider: Core's stand-in, façade and sidecar, on the cluster of scripts/slurm-cluster."""
 
+import asyncio
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.processes import COMMAND, ROOT, Program, as_user
+from tests.support.slurm import Slurm
 from tests.support.standin import CoreStandin, running_core
 
 FACADE_USER = "slurm-provider"
@@ -49,6 +52,7 @@ job_folder = "{folder}/drives/123/{{user}}/{{job}}"
 listen = "unix:{folder}/run/sidecar.sock"
 slurm_conf = "{slurm_conf}"
 command_timeout_seconds = 15
+{sidecar}
 
 [[drives]]
 id = "123"
@@ -73,7 +77,8 @@ memory_gib = {memory_gib}
 class Settings:
     """What differs from one stack to another.
 
-    `products` replaces the three of the seed documents, `more` is appended to the configuration.
+    `sidecar` is added to that section, `products` replaces the three of the seed documents, `more`
+    is appended to the configuration.
     """
 
     era: str = "seeds"
@@ -81,6 +86,7 @@ class Settings:
     accounting_interval_seconds: float = 5
     absence_grace_seconds: float = 5
     memory_gib: float = 0.1
+    sidecar: str = ""
     products: str | None = None
     more: str = ""
 
@@ -129,6 +135,42 @@ class Stack:
         """Return what a rank has printed."""
         return (self.job_folder(local_user, job_id) / f"stdout-{rank}.log").read_text()
 
+    async def wait_for_log(self, program: str, pattern: str) -> None:
+        """Wait until a program (`facade` or `sidecar`) logs something new that matches."""
+        path = self.folder / f"log/{program}.log"
+        start = path.stat().st_size
+        async with asyncio.timeout(60):
+            while not re.search(pattern, path.read_text()[start:]):
+                await asyncio.sleep(0.05)
+
+    async def assert_ledger_is_right(self, slurm: Slurm) -> None:
+        """Assert that each ended job was charged what Slurm says it used, in minutes, for each replica.
+
+        The ledger holds all of it; Core has taken all of it but what an owner could not pay.
+        """
+        taken: dict[str, int] = {}
+        for charge in await self.core.charges():
+            taken[charge["job_id"]] = taken.get(charge["job_id"], 0) + charge["units"] * charge["periods"]
+        calls = await self.core.received("chargeCredits")
+        poor = {job["id"] for call in calls for job in call["reply"].get("insufficientFunds", ())}
+        for job in json.loads(self.run("jobs", "ls", "--json").stdout):
+            if job["ended"] is not None and job["slurm_id"] is not None:
+                records = slurm.accounting(f"uc-{job['job_id']}-")
+                used = sum(int(record["ElapsedRaw"]) for record in records)
+                owed = -(-used // 60) * job["replicas"]
+                assert job["charged"] == owed, job
+                assert job["job_id"] in poor or taken.get(job["job_id"], 0) == owed, job
+
+    def map_people(self) -> None:
+        """Map the UCloud users `user` and `alice` to alice, `bob` to bob, the project to the account bio."""
+        for arguments in (
+            ("user", "alice", "--account", "users"),
+            ("alice", "alice", "--account", "users"),
+            ("bob", "bob", "--account", "users"),
+            ("--project", PROJECT, "--account", "bio"),
+        ):
+            self.run("users", "map", *arguments).check_returncode()
+
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of `slurm-provider …` as an admin would run it for this provider."""
         return as_user(FACADE_USER, COMMAND, *arguments, "--config", self.config_path)
@@ -142,11 +184,7 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(folder: Path, settings: Settings | None = None) -> AsyncIterator[Stack]:
-    """Start Core's stand-in, the sidecar and the façade in `folder`, which the test users can reach.
-
-    The UCloud users `user` and `alice` are the local user alice, `bob` is bob; the project
-    `bio-project` is charged to the account bio.
-    """
+    """Start Core's stand-in, the sidecar and the façade in `folder`, which the test users can reach."""
     settings = settings or Settings()
     prepare(folder)
     port = free_port()
@@ -163,13 +201,7 @@ async def running_stack(folder: Path, settings: Settings | None = None) -> Async
         facade_command = as_user(FACADE_USER, COMMAND, "serve", "-c", folder / "config.toml")
         facade = Program(facade_command, folder / "log/facade.log")
         stack = Stack(folder, url, core, facade, sidecar)
-        for arguments in (
-            ("user", "alice", "--account", "users"),
-            ("alice", "alice", "--account", "users"),
-            ("bob", "bob", "--account", "users"),
-            ("--project", PROJECT, "--account", "bio"),
-        ):
-            stack.run("users", "map", *arguments).check_returncode()
+        stack.map_people()
         try:
             await sidecar.start()
             await facade.start()

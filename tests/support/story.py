@@ -1,6 +1,7 @@
-"""`python -m tests.support.story [--keep]`: what scripts/demo shows, on the cluster of scripts/slurm-cluster."""
+"""`python -m tests.support.story [--keep]`: what scripts/demo shows, on the cluster that runs."""
 
 import asyncio
+import getpass
 import json
 import os
 import shlex
@@ -10,24 +11,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tests.support.events import Event, amount
 from tests.support.processes import COMMAND, ROOT
 from tests.support.stack import Stack, running_stack
-from tests.support.timeline import Timeline, amount
+from tests.support.timeline import JobFailed, Page, Timeline
 
 WIDTH = 100
 SEED_JOB = "54112"
 CATEGORY = "example-compute"
 SCRIPT = """\
-echo "rank $(cat /etc/ucloud/rank.txt) on $(hostname)"
-cd /etc/ucloud && grep . *.txt
+cd /etc/ucloud
+echo "rank $(cat rank.txt) on $(hostname)"
+grep . *.txt
 sleep 4"""
 THREE_REPLICAS = {
     "application": {"name": "shell-script", "version": "1.0.0"},
@@ -45,123 +48,125 @@ class BrokenRules(Exception):
 class Story:
     """Two jobs from Core through the provider to Slurm and back."""
 
-    def __init__(self, console: Console, stack: Stack, start: float) -> None:
-        self._console = console
+    def __init__(self, page: Page, stack: Stack) -> None:
+        self._page = page
         self._stack = stack
         self._core = stack.core
-        self._start = start
-        self._timeline = Timeline(console, stack, start)
+        self._timeline = Timeline(page, stack)
 
     async def tell(self) -> None:
         """Tell all of it."""
-        self._title(1, "Who runs here")
+        self._page.title(1, "Who runs here")
         self._who_runs()
-        self._title(2, "The example of a job in UCloud's documentation, sent byte for byte")
+        self._page.title(2, "The example of a job in UCloud's documentation, sent byte for byte")
         await self._seed_job()
-        self._title(3, "A user of the portal asks for three replicas")
+        self._page.title(3, "A user of the portal asks for three replicas")
         job = await self._three_replicas()
-        self._title(4, "What it cost")
+        self._page.title(4, "What it cost")
         await self._cost(job)
-        self._title(5, "In all")
+        self._page.title(5, "In all")
         await self._sum_up()
-
-    def _title(self, number: int, text: str) -> None:
-        self._console.print(f"\n[bold]{number}  {text}[/bold]\n")
 
     def _who_runs(self) -> None:
         table = Table.grid(padding=(0, 2))
         facade, sidecar = self._stack.facade, self._stack.sidecar
-        slurm = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, check=True).stdout
         for row in (
-            ("stand-in for Core", "root", self._core.url),
-            ("façade", _owner(facade.pid), f"{self._stack.url}, calls Core and the sidecar, has no Slurm"),
-            ("sidecar", _owner(sidecar.pid), f"reads {slurm.strip()} as its operator"),
-            ("agent of the sidecar", "alice", "acts for UCloud's user 'user', started when first needed"),
+            ("stand-in for Core", getpass.getuser(), self._core.url),
+            ("façade", _owner(facade.pid), f"{self._stack.url}, without Slurm"),
+            ("sidecar", _owner(sidecar.pid), f"asks {_slurm_version()} as its operator"),
+            ("sidecar's agent", "alice", "acts for the UCloud user 'user'; starts when needed"),
         ):
             table.add_row(*(Text(word, style) for word, style in zip(row, ("", "cyan", "dim"), strict=True)))
-        self._console.print(Padding(table, (0, 0, 0, 2)))
+        self._page.show(table)
 
     async def _seed_job(self) -> None:
-        with self._console.status("waiting for the job"):
+        with self._page.console.status("waiting for the job"):
             answer = await self._core.create((ROOT / "tests/data/seeds/create.request.json").read_bytes())
+            await self._timeline.catch_up()
             if answer["status"] != 200:
-                await self._timeline.catch_up()
-                raise RuntimeError(f"the provider refused the job: {answer}")
+                raise JobFailed(f"the provider refused the job: {answer['body'] or answer['error']}")
             await self._timeline.until_success(SEED_JOB)
         folder = self._timeline.folders[SEED_JOB]
-        self._note(
-            "\n(#… is a request's id: the same from HTTP through gRPC to the Slurm command, in all logs.)"
-        )
-        self._note(
-            f"\n$ cat {folder.relative_to(self._stack.folder)}/stdout-0.log   (belongs to {folder.owner()})"
-        )
-        self._show((folder / "stdout-0.log").read_text())
+        self._page.note("#… is a request's id: the same in HTTP, gRPC, the Slurm command and all logs.")
+        self._page.note(f"$ cat {folder.relative_to(self._stack.folder)}/stdout-0.log   # {folder.owner()}'s")
+        self._page.show((folder / "stdout-0.log").read_text())
         self._command("jobs", "ls")
 
     async def _three_replicas(self) -> str:
-        self._timeline.user_calls("POST /api/jobs")
-        with self._console.status("waiting for the job"):
+        self._page.event(Event(time.time(), "user → Core", "POST /api/jobs"))
+        with self._page.console.status("waiting for the job"):
             [job] = await self._core.create_as_user("user", THREE_REPLICAS)
             await self._timeline.until_success(job)
         table = Table.grid(padding=(0, 6))
         folder = self._timeline.folders[job]
         table.add_row(*(Text((folder / f"stdout-{rank}.log").read_text().rstrip()) for rank in range(3)))
-        self._note("\nstdout-0.log, stdout-1.log and stdout-2.log, side by side:")
-        self._console.print(Padding(table, (0, 0, 0, 2)))
+        self._page.note("stdout-0.log, stdout-1.log and stdout-2.log, side by side:")
+        self._page.show(table)
         return job
 
     async def _cost(self, job: str) -> None:
         await self._core.wait("control/chargeCredits", job=job, timeout=10)
-        shown = json.loads(self._stack.run("jobs", "show", job, "--json").stdout)
-        self._show(
-            f"The job ran for {shown['elapsed_seconds']} s by Slurm's account: one started minute is owed."
+        job_row = json.loads(self._command_output("jobs", "show", job, "--json"))
+        seconds = job_row["elapsed_seconds"]
+        self._page.show(
+            f"By Slurm's account the job ran for {seconds} s. Each minute that was begun is owed."
         )
-        self._note("\nCore's ledger:")
+        self._page.note("Core's ledger:")
         for charge in await self._core.charges():
             units, periods, price = charge["units"], charge["periods"], charge["price"]
-            credits_taken = f"{amount(units, periods)} × {price:,} credits = {units * periods * price:,}"
-            self._show(f"{charge['charge_id']}   {credits_taken}")
+            total = f"{amount(units, periods)} × {price:,} credits = {units * periods * price:,}"
+            self._page.show(f"{charge['charge_id']}   {total}")
         wallet = await self._core.wallet(CATEGORY, user="user")
-        self._show(f"taken from the wallet of 'user': {wallet['charged']:,} credits")
+        self._page.show(f"taken from the wallet of 'user': {wallet['charged']:,} credits")
 
     async def _sum_up(self) -> None:
         await self._timeline.catch_up()
         sent, received = len(await self._core.sent()), len(await self._core.received())
         violations = await self._core.violations()
-        self._show(
+        self._page.show(
             f"{sent} calls from Core, {received} calls to Core, {self._timeline.commands} Slurm commands; "
-            f"{len(violations)} breaches of UCloud's protocol; {time.time() - self._start:.1f} s"
+            f"{len(violations)} breaches of UCloud's protocol; {time.time() - self._page.start:.1f} s"
         )
         if violations:
             raise BrokenRules("\n".join(f"{broken['where']}: {broken['what']}" for broken in violations))
 
     def _command(self, *arguments: str) -> None:
+        self._page.note(f"$ slurm-provider {' '.join(arguments)}")
+        self._page.show(self._command_output(*arguments))
+
+    def _command_output(self, *arguments: str) -> str:
         done = self._stack.run(*arguments)
-        self._note(f"\n$ slurm-provider {' '.join(arguments)}")
-        self._show(done.stdout + done.stderr)
-        done.check_returncode()
+        if done.returncode != 0:
+            raise RuntimeError(f"slurm-provider {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
 
-    def _note(self, text: str) -> None:
-        self._console.print(Padding(Text(text, "dim"), (0, 0, 0, 2)))
 
-    def _show(self, text: str) -> None:
-        self._console.print(Padding(Text(text.rstrip()), (0, 0, 0, 2)))
+def _slurm_version() -> str:
+    try:
+        return _output_of("sinfo", "--version").strip()
+    except subprocess.SubprocessError as error:
+        raise RuntimeError(
+            f"Slurm's commands do not work with SLURM_CONF={os.environ['SLURM_CONF']}"
+        ) from error
+
+
+def _output_of(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
 
 
 def _owner(pid: int) -> str:
     return Path(f"/proc/{pid}").owner()
 
 
-async def perform(console: Console, folder: Path, keep: bool) -> None:
+async def perform(page: Page, folder: Path, keep: bool) -> None:
     """Start the provider, tell the story, and with `keep` wait to be interrupted; then stop all."""
-    start = time.time()
-    with console.status("starting Core's stand-in, sidecar and façade") as status:
+    with page.console.status("starting Core's stand-in, sidecar and façade") as status:
         async with running_stack(folder) as stack:
             status.stop()
             try:
-                await Story(console, stack, start).tell()
+                await Story(page, stack).tell()
                 if keep:
-                    _show_what_to_try(console, stack)
+                    _show_what_to_try(page.console, stack)
                     await asyncio.Event().wait()
             finally:
                 _cancel_jobs(folder)
@@ -206,12 +211,12 @@ def _show_what_to_try(console: Console, stack: Stack) -> None:
 
 def _cancel_jobs(folder: Path) -> None:
     """End what is left in Slurm of the jobs of this provider, known by their folders."""
-    listed = subprocess.run(
-        ["squeue", "--noheader", "--all", "--format=%A %Z"], capture_output=True, text=True
-    )
-    rows = [line.partition(" ") for line in listed.stdout.splitlines()]
-    if ours := [slurm_id for slurm_id, _, work in rows if Path(work).is_relative_to(folder)]:
-        subprocess.run(["scancel", *ours], check=False)
+    with suppress(subprocess.SubprocessError):
+        rows = [
+            line.partition(" ") for line in _output_of("squeue", "-h", "--all", "-o", "%A %Z").splitlines()
+        ]
+        if ours := [slurm_id for slurm_id, _, work in rows if Path(work).is_relative_to(folder)]:
+            _output_of("scancel", *ours)
 
 
 async def end_on_signal(story: Coroutine[Any, Any, None]) -> bool:
@@ -235,29 +240,19 @@ async def end_on_signal(story: Coroutine[Any, Any, None]) -> bool:
     return interrupted
 
 
-def show_failure(console: Console, error: Exception, folder: Path) -> None:
-    """Say what went wrong, and show the ends of the programs' logs."""
-    console.print(Text(f"\nThe demo failed: {str(error)[:500] or type(error).__name__}", "bold red"))
-    for name in ("facade", "sidecar"):
-        path = folder / f"log/{name}.log"
-        if path.exists():
-            console.print(Text(f"\nThe end of {path}:", "bold"))
-            for line in path.read_text(errors="replace").splitlines()[-8:]:
-                console.print(Text(line[:400], "dim"), soft_wrap=True)
-
-
 def main() -> int:
     """Tell the story; return the exit code."""
     terminal = Console(highlight=False)
     console = Console(highlight=False, width=min(terminal.width, WIDTH) if terminal.is_terminal else WIDTH)
     os.environ["COLUMNS"] = str(console.width - 2)  # for the commands whose output is shown indented
+    page = Page(console)
     folder = Path(os.environ["SLURM_CLUSTER_DIR"]) / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     keep = "--keep" in sys.argv[1:]
     try:
-        interrupted = asyncio.run(end_on_signal(perform(console, folder, keep)))
+        interrupted = asyncio.run(end_on_signal(perform(page, folder, keep)))
     except Exception as error:
-        show_failure(console, error, folder)
+        page.failure(error, folder / "log")
         return 1
     return 130 if interrupted and not keep else 0
 

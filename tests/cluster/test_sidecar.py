@@ -1,0 +1,141 @@
+"""The sidecar by itself: its contract on the wire, over a Unix socket and over mutual TLS."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from slurm_provider.config.sections import Tls
+from slurm_provider.rpc.endpoints import open_channel
+from slurm_provider.rpc.v1.queue_pb2 import GetLimitsRequest
+from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
+from tests.cluster.conftest import cluster_folder, fresh_folder
+from tests.support.processes import COMMAND, Program
+from tests.support.stack import Stack, free_port, prepare
+
+Identity = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+
+
+def _key_pair(folder: Path, name: str, authority: Identity | None) -> Identity:
+    """Make a key and a certificate for `localhost`, signed by the authority or by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(authority[0].subject if authority else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
+        .sign(authority[1] if authority else key, hashes.SHA256())
+    )
+    (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    (folder / f"{name}.key").chmod(0o644)
+    return certificate, key
+
+
+def _tls(folder: Path, name: str, ca: str = "ca") -> Tls:
+    return Tls(
+        certificate_file=folder / f"{name}.crt", key_file=folder / f"{name}.key", ca_file=folder / f"{ca}.crt"
+    )
+
+
+async def test_tcp_is_spoken_with_mutual_tls_only() -> None:
+    folder = fresh_folder("mutual-tls")
+    prepare(folder)
+    authority = _key_pair(folder, "ca", None)
+    for name in ("sidecar", "facade"):
+        _key_pair(folder, name, authority)
+    _key_pair(folder, "stranger", None)
+    address = f"tcp:localhost:{free_port()}"
+    (folder / "config.toml").write_text(
+        f"""
+[sidecar]
+listen = "{address}"
+slurm_conf = "{cluster_folder()}/etc/slurm.conf"
+[sidecar.tls]
+certificate_file = "{folder}/sidecar.crt"
+key_file = "{folder}/sidecar.key"
+ca_file = "{folder}/ca.crt"
+"""
+    )
+    sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
+    await sidecar.start()
+    try:
+        async with open_channel(address, _tls(folder, "facade")) as channel:
+            limits = await QueueServiceStub(channel).GetLimits(GetLimitsRequest(), timeout=20)
+        assert "main" in [partition.name for partition in limits.partitions]
+        plain = grpc.aio.insecure_channel(address.removeprefix("tcp:"))
+        for refused in (plain, open_channel(address, _tls(folder, "stranger"))):
+            async with refused as channel:
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await QueueServiceStub(channel).GetLimits(GetLimitsRequest(), timeout=5)
+    finally:
+        await sidecar.stop()
+
+
+async def test_tcp_without_keys_is_refused_at_the_start() -> None:
+    folder = fresh_folder("plain-tcp")
+    prepare(folder)
+    (folder / "config.toml").write_text('[sidecar]\nlisten = "tcp:localhost:1"\n')
+    sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
+    with pytest.raises(RuntimeError, match="plain TCP is not spoken"):
+        await sidecar.start()
+
+
+async def test_a_socket_in_an_open_folder_is_refused_at_the_start() -> None:
+    folder = fresh_folder("open-folder")
+    prepare(folder)
+    (folder / "run").chmod(0o755)
+    (folder / "config.toml").write_text(f'[sidecar]\nlisten = "unix:{folder}/run/sidecar.sock"\n')
+    sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
+    with pytest.raises(RuntimeError, match="open to every user"):
+        await sidecar.start()
+
+
+async def test_health_and_reflection_are_served(stack: Stack) -> None:
+    async with grpc.aio.insecure_channel(f"unix:{stack.folder}/run/sidecar.sock") as channel:
+        check: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        health = await check(health_pb2.HealthCheckRequest(service="slurm_provider.v1.SubmissionService"))
+        reflect: grpc.aio.StreamStreamMultiCallable[Any, Any] = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        answers = [answer async for answer in reflect(requests)]
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    services = {service.name for service in answers[0].list_services_response.service}
+    assert {"slurm_provider.v1.SubmissionService", "slurm_provider.v1.QueueService"} <= services
+
+
+async def test_every_slurm_command_is_logged_with_its_request(stack: Stack) -> None:
+    async with grpc.aio.insecure_channel(f"unix:{stack.folder}/run/sidecar.sock") as channel:
+        await QueueServiceStub(channel).GetLimits(
+            GetLimitsRequest(), metadata=(("x-request-id", "the-request-of-this-test"),)
+        )
+    lines = (stack.folder / "log/sidecar.log").read_text().splitlines()
+    ours = [line for line in lines if "the-request-of-this-test" in line]
+    assert len(ours) == 3
+    assert all('"returncode": 0' in line and '"seconds"' in line and '"stderr"' in line for line in ours)
