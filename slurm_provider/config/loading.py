@@ -19,19 +19,34 @@ class ConfigError(Exception):
 
 def load_facade(path: Path) -> FacadeConfig:
     """Return the façade's configuration; raise ConfigError for anything that it cannot start with."""
-    return _load(path, FacadeConfig)
+    text = _read(path)
+    config = _validate(path, text, FacadeConfig)
+    mistakes = [
+        f"{path}:{line_of(text, ('products', index, 'cluster'))}: products.{index}.cluster:"
+        f" there is no [clusters.{product.cluster}]"
+        for index, product in enumerate(config.products)
+        if product.cluster not in config.clusters
+    ]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return config
 
 
 def load_sidecar(path: Path) -> SidecarConfig:
     """Return the sidecar's configuration; raise ConfigError for anything that it cannot start with."""
-    return _load(path, SidecarConfig)
+    return _validate(path, _read(path), SidecarConfig)
 
 
-def _load(path: Path, model: type[Model]) -> Model:
+def _read(path: Path) -> str:
     try:
-        text = path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def _validate(path: Path, text: str, model: type[Model]) -> Model:
     try:
         return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -13,7 +13,9 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError("must be an absolute path")
-    return path.rstrip("/") or "/"
+    if not path.strip("/"):
+        raise ValueError("must be a folder below /")
+    return path.rstrip("/")
 
 
 def _endpoint(address: str) -> str:
@@ -195,13 +197,6 @@ class FacadeConfig(BaseModel):
     drives: list[Drive] = []
     images: list[Image] = []
     sidecar: Any = None
-
-    @model_validator(mode="after")
-    def _clusters_exist(self) -> Self:
-        for product in self.products:
-            if product.cluster not in self.clusters:
-                raise ValueError(f"product {product.id}: there is no [clusters.{product.cluster}]")
-        return self
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""

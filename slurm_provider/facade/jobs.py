@@ -5,6 +5,7 @@ each item, in order; `null` and `{}` both stand for "done".
 """
 
 import asyncio
+from functools import partial
 
 from fastapi import APIRouter, BackgroundTasks, Depends
 
@@ -63,25 +64,23 @@ async def terminate(
 ) -> BulkResponse[Empty]:
     """End jobs: the wish is written, Slurm asked, and the end told once Slurm confirms it."""
     for job in request.items:
-        row = await services.jobmap.call(JobMap.job, job.id)
-        if row is None:
+        if await services.jobmap.call(JobMap.job, job.id) is None:
             await services.adoption.adopt(job)
-            row = await services.jobmap.call(JobMap.job, job.id)
-        if row is None or row.state.is_final:
-            continue
-        await services.jobmap.call(JobMap.apply, [_wish_to_end(row, user, services)])
-        await _cancel(row, services)
+        wish = partial(_wish_to_end, user=user, era=services.config.core.era)
+        row = await services.jobmap.call(JobMap.change_job, job.id, wish)
+        if row is not None and not row.state.is_final:
+            await _cancel(row, services)
     services.tracker.hurry()
     return BulkResponse(responses=[Empty() for _ in request.items])
 
 
-def _wish_to_end(row: JobRow, user: str | None, services: Services) -> JobChange:
-    if row.wished_state is not None:
-        return JobChange(row.job_id)
+def _wish_to_end(row: JobRow, *, user: str | None, era: Era) -> JobChange | None:
+    if row.wished_state is not None or row.state.is_final:
+        return None
     message = f"The job was cancelled by {user or row.ucloud_user}"
     columns: dict[str, object] = {"wished_state": JobState.SUCCESS, "wished_message": message}
     updates = []
-    if services.config.core.era is Era.SEEDS:  # today's Core does not know CANCELING
+    if era is Era.SEEDS:  # today's Core does not know CANCELING
         columns["state"] = JobState.CANCELING
         updates.append(JobUpdate(state=JobState.CANCELING, status="The job is being cancelled"))
     return JobChange(row.job_id, columns, updates=updates)

@@ -1,6 +1,8 @@
 """The job map itself: every method is one transaction."""
 
+import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,8 +31,23 @@ BUSY_TIMEOUT_MS = 10_000
 FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 
+Decision = Callable[[JobRow], JobChange | None]
+"""What is decided about a job as it is now: a change, or None to leave it."""
+
+
 class UnmappedError(LookupError):
     """A UCloud user or project that the site has not mapped; the text is for the user."""
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other programs from making or migrating a file in the same folder at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class JobMap:
@@ -44,10 +61,11 @@ class JobMap:
         self._clock = clock
         self._db = Database(sqlite3.connect(str(path), isolation_level=None))
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self._db.enable_wal()
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        migrations.apply(self._db)
+        with _alone_in(Path(path).absolute().parent):
+            self._db.enable_wal()
+            migrations.apply(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -95,6 +113,24 @@ class JobMap:
             for row, change in jobs:
                 if self.job(row.job_id) is None:
                     self._db.table("jobs").insert(asdict(row))
+                    self._apply(change)
+
+    def change_job(self, job_id: str, decide: Decision) -> JobRow | None:
+        """Decide about a job and write what is decided, in one transaction; return the job as it was.
+
+        So nothing that another call writes in the meantime is overwritten.
+        """
+        with self._writing():
+            job = self.job(job_id)
+            if job and (change := decide(job)):
+                self._apply(change)
+        return job
+
+    def change_open_jobs(self, cluster: str, decide: Decision) -> None:
+        """Decide about every open job of a cluster and write what is decided, in one transaction."""
+        with self._writing():
+            for job in self.open_jobs(cluster):
+                if change := decide(job):
                     self._apply(change)
 
     def apply(self, changes: Iterable[JobChange]) -> None:

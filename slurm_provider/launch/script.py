@@ -28,6 +28,14 @@ done >"$UCLOUD_CONTROL/nodes"
 
 srun --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
     sh "$UCLOUD_CONTROL/launcher.sh" {root}
+code=$?
+
+# A program that a signal ended shows as 128 + signal: end the same way, so that Slurm records the signal.
+if [ "$code" -gt 128 ]; then
+    ulimit -c 0
+    kill "-$((code - 128))" $$
+fi
+exit "$code"
 """
 
 CONTROL_FOLDER = ".ucloud"

@@ -22,6 +22,8 @@ from slurm_provider.rpc.v1 import queue_pb2, queue_pb2_grpc, submission_pb2, sub
 from slurm_provider.sidecar.agents import Agents
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.services import QueueService, SubmissionService
+from slurm_provider.slurm.command import SlurmUnavailable
+from slurm_provider.slurm.message_timeout import ScontrolMessageTimeout
 
 log = structlog.get_logger()
 
@@ -35,10 +37,12 @@ SERVICES = (
 
 async def serve(config: Sidecar, spawner: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; calls in flight get a moment to finish."""
+    operator = operator_runner(config)
+    await check_time_out(operator, config.command_timeout_seconds)
     agents = Agents(spawner, config.agent_idle_seconds)
     server = grpc.aio.server()
     submission_pb2_grpc.add_SubmissionServiceServicer_to_server(SubmissionService(agents), server)
-    queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator_runner(config)), server)
+    queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)
@@ -62,6 +66,27 @@ async def serve(config: Sidecar, spawner: socket.socket) -> None:
     await agents.close()
 
 
+class TimeOutTooShort(Exception):
+    """A configured time-out that would cut off Slurm's own answers."""
+
+
+async def check_time_out(operator: Runner, seconds: float) -> None:
+    """Raise TimeOutTooShort when commands would be ended before Slurm itself gives up.
+
+    sbatch would be killed although its job may be accepted. While Slurm does not answer nothing is checked.
+    """
+    try:
+        message_timeout = await operator.run(ScontrolMessageTimeout(), [])
+    except SlurmUnavailable as error:
+        log.warning("Slurm does not answer yet", reason=str(error))
+        return
+    if seconds <= message_timeout:
+        raise TimeOutTooShort(
+            f"sidecar.command_timeout_seconds is {seconds:g}, but must be above Slurm's MessageTimeout"
+            f" of {message_timeout} s: set it to {message_timeout + 20} or more"
+        )
+
+
 def operator_runner(config: Sidecar) -> Runner:
     """Return what runs Slurm's commands as the service user: UTC, and times as epoch seconds."""
     environment = {"PATH": config.path, "LANG": "C.UTF-8", "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
@@ -75,7 +100,10 @@ def main() -> None:
     configure_logs()
     config = load_sidecar(Path(sys.argv[1])).sidecar
     with socket.socket(fileno=int(sys.argv[2])) as spawner:
-        asyncio.run(serve(config, spawner))
+        try:
+            asyncio.run(serve(config, spawner))
+        except (TimeOutTooShort, OSError) as error:
+            sys.exit(f"slurm-provider sidecar: {error}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from slurm_provider.rpc.v1.queue_pb2 import Association, PartitionLimits, QosLimits
-from slurm_provider.slurm.command import Outcome
+from slurm_provider.slurm.command import Outcome, SlurmUnavailable
 from slurm_provider.slurm.times import parse_duration
 
 _PARSABLE = ["--noheader", "--parsable2", "--readonly"]
@@ -27,7 +27,6 @@ def _partition(line: str) -> PartitionLimits:
     fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
     return PartitionLimits(
         name=fields["PartitionName"],
-        up=fields.get("State") == "UP",
         max_time_seconds=parse_duration(fields.get("MaxTime", "")),
         max_nodes=_count(fields.get("MaxNodes", "")),
         total_nodes=_count(fields.get("TotalNodes", "")),
@@ -46,7 +45,6 @@ class SacctmgrShowQos:
 
     def parse(self, outcome: Outcome) -> list[QosLimits]:
         """Return one row a QOS."""
-        table = [line.split("|") for line in outcome.complete_stdout().splitlines() if line]
         return [
             QosLimits(
                 name=name,
@@ -54,7 +52,7 @@ class SacctmgrShowQos:
                 max_nodes_per_job=_nodes_of(tres),
                 flags=[flag for flag in flags.split(",") if flag],
             )
-            for name, wall, tres, flags in table
+            for name, wall, tres, flags in _table(outcome, 4)
         ]
 
 
@@ -69,7 +67,6 @@ class SacctmgrShowAssociations:
 
     def parse(self, outcome: Outcome) -> list[Association]:
         """Return one row an association of a user; those of accounts alone are left out."""
-        table = [line.split("|") for line in outcome.complete_stdout().splitlines() if line]
         return [
             Association(
                 account=account,
@@ -79,9 +76,17 @@ class SacctmgrShowAssociations:
                 max_wall_seconds=parse_duration(wall),
                 max_nodes_per_job=_nodes_of(tres),
             )
-            for account, user, partition, qos, wall, tres in table
+            for account, user, partition, qos, wall, tres in _table(outcome, 6)
             if user
         ]
+
+
+def _table(outcome: Outcome, columns: int) -> list[list[str]]:
+    """Return the rows of sacctmgr's output, whose texts are the administrators' own."""
+    table = [line.split("|") for line in outcome.complete_stdout().splitlines() if line]
+    if any(len(row) != columns for row in table):
+        raise SlurmUnavailable("output ended within a row")
+    return table
 
 
 def _count(text: str) -> int:

@@ -10,6 +10,10 @@ from slurm_provider.slurm.times import format_duration
 _WORD = re.compile(r"[A-Za-z0-9_.:,+@/=&|()*\[\]-]*")
 _SUBMITTED = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 _REFUSED = "Batch job submission failed: "
+# What sbatch itself finds wrong before it asks slurmctld.
+_NOT_ASKED = re.compile(
+    r"^sbatch: (?:error|fatal): ((?:Invalid|Unable to open file|This does not look) .*)", re.MULTILINE
+)
 
 # slurmctld may have accepted the job although it, munge or the network said one of these.
 _DOUBTFUL = re.compile(
@@ -77,13 +81,15 @@ class Sbatch:
     def parse(self, outcome: Outcome) -> SubmitResponse:
         """Return what is known of the job: its id, that it was refused, or neither.
 
-        An id counts whatever the exit code. Only words by which slurmctld itself turns a job down
-        are a refusal; everything else, a time-out above all, leaves the job in doubt.
+        An id counts whatever the exit code. Only words by which slurmctld, or sbatch before it asks,
+        turns a job down are a refusal; everything else, a time-out above all, leaves the job in doubt.
         """
         if match := _SUBMITTED.search(outcome.stdout):
             return SubmitResponse(submitted=Submitted(slurm_id=int(match[1]), folder=self.folder))
         _, found, reason = outcome.stderr.rpartition(_REFUSED)
         reason = reason.strip()
-        if found and not _DOUBTFUL.search(outcome.stderr):
+        if found and not _DOUBTFUL.search(reason):
             return SubmitResponse(refused=Refusal(reason=reason))
+        if not found and outcome.returncode and (match := _NOT_ASKED.search(outcome.stderr)):
+            return SubmitResponse(refused=Refusal(reason=match[1]))
         return SubmitResponse(doubt=Doubt(reason=outcome.complaint))

@@ -29,22 +29,22 @@ def grid_units(unit_seconds: int) -> int:
 
 
 def units_used(elapsed_seconds: int, unit_seconds: int, *, ended: bool) -> int:
-    """Return the units owed: whole ones while a job lives, a started one in full at its end."""
+    """Return the units that a started job owes: whole ones while it lives, at its end a begun one too."""
     if unit_seconds == 0:
-        return 1 if elapsed_seconds > 0 or not ended else 0
+        return 1
     return -(-elapsed_seconds // unit_seconds) if ended else elapsed_seconds // unit_seconds
 
 
 def due(provider_id: str, job: JobRow, elapsed_seconds: int, *, ended: bool) -> list[Charge]:
-    """Return the charges that a job owes beyond `job.charged_units`.
-
-    A job that has not started owes nothing: it is asked about only once it runs, or has ended.
-    """
+    """Return the charges that a job owes beyond `job.charged_units`: none if it never started."""
+    if job.started_at is None and elapsed_seconds == 0:
+        return []
     used = units_used(elapsed_seconds, job.unit_seconds, ended=ended)
+    grid = job.grid_units if job.unit_seconds else 1
     charges = []
     start = job.charged_units
     while start < used:
-        end = (start // job.grid_units + 1) * job.grid_units
+        end = (start // grid + 1) * grid
         if end > used and not ended:
             break
         end = min(end, used)

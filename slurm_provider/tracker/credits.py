@@ -43,15 +43,17 @@ class CreditCheck:
             for job in jobs
         ]
         answer = await self._core.check_credits([item.model_dump_json() for item in items])
-        changes = [JobChange(job.job_id, {"credits_checked_units": _units(job)}) for job in jobs]
-        changes += [out_of_credits(job) for job in jobs if job.job_id in answer.without_funds]
-        await self._jobmap.call(JobMap.apply, changes)
+        checked = [JobChange(job.job_id, {"credits_checked_units": _units(job)}) for job in jobs]
+        await self._jobmap.call(JobMap.apply, checked)
+        for job_id in answer.without_funds:
+            log.warning("out of credits", job_id=job_id)
+            await self._jobmap.call(JobMap.change_job, job_id, out_of_credits)
 
 
-def out_of_credits(job: JobRow) -> JobChange:
-    """Return the wish to end a job whose owner cannot pay; one that ends already is left to end."""
+def out_of_credits(job: JobRow) -> JobChange | None:
+    """Return the wish to end a job whose owner cannot pay; None for one that ends already."""
     if job.wished_state is not None or job.state.is_final:
-        return JobChange(job.job_id)
+        return None
     return JobChange(job.job_id, {"wished_state": JobState.SUCCESS, "wished_message": OUT_OF_CREDITS})
 
 

@@ -111,10 +111,9 @@ class Delivery:
     async def _charge(self, batch: Sequence[OutboxItem]) -> None:
         answer = await self._core.charge([item.body for item in batch])
         for job_id in answer.without_funds:
-            if job := await self._jobmap.call(JobMap.job, job_id):
-                log.warning("out of credits", job_id=job_id)
-                await self._jobmap.call(JobMap.apply, [out_of_credits(job)])
-                self._cancel_soon()
+            log.warning("out of credits", job_id=job_id)
+            await self._jobmap.call(JobMap.change_job, job_id, out_of_credits)
+            self._cancel_soon()
 
 
 def _heads(items: Sequence[OutboxItem]) -> list[list[OutboxItem]]:

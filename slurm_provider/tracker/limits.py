@@ -11,28 +11,45 @@ def objection(request: SubmitRequest, limits: Limits) -> str | None:
     partition = next((p for p in limits.partitions if p.name == request.partition), None)
     if partition is None:
         return f"the partition '{request.partition}' does not exist on the cluster"
-    associations = [
-        association
-        for association in limits.associations
-        if association.user == request.local_user and association.account == request.account.lower()
-    ]
+    associations = _associations(request, limits)
     if limits.associations and request.account and not associations:
         return (
-            f"the Slurm account '{request.account}' does not exist, or '{request.local_user}' may not use it"
+            f"'{request.local_user}' may not use the Slurm account '{request.account}', or it does not exist"
         )
-    qos = next((q for q in limits.qos if q.name == request.qos), None)
+    qos = _qos(request, limits)
     if request.qos and limits.qos and qos is None:
         return f"the QOS '{request.qos}' does not exist on the cluster"
-    return (
-        _access(request, partition, associations)
-        or _time(request, partition, qos, associations)
-        or _nodes(request, partition, qos, associations)
-    )
+    if why := _access(request, partition, associations):
+        return why
+    for limit, whose in _time_limits(request, limits):
+        if request.time_limit_seconds > limit:
+            wanted = in_words(request.time_limit_seconds)
+            return f"the job asks for {wanted}, but {whose} allows at most {in_words(limit)}"
+    for limit, whose in _node_limits(request, partition, qos, associations):
+        if limit and request.nodes > limit:
+            return f"the job asks for {request.nodes} nodes, but {whose} allows at most {limit}"
+    return None
 
 
 def maximum_time(request: SubmitRequest, limits: Limits) -> int:
-    """Return the longest time limit in seconds that the job's partition allows; 0 where there is none."""
-    return next((p.max_time_seconds for p in limits.partitions if p.name == request.partition), 0)
+    """Return the longest time limit in seconds that the job may have; 0 where there is none."""
+    return min((limit for limit, _ in _time_limits(request, limits)), default=0)
+
+
+def _qos(request: SubmitRequest, limits: Limits) -> QosLimits | None:
+    return next((qos for qos in limits.qos if qos.name == request.qos), None)
+
+
+def _associations(request: SubmitRequest, limits: Limits) -> list[Association]:
+    """Return the user's associations with the account: those for the partition, else the general one."""
+    ours = [
+        association
+        for association in limits.associations
+        if association.user == request.local_user
+        and association.account == request.account.lower()
+        and association.partition in ("", request.partition)
+    ]
+    return [association for association in ours if association.partition] or ours
 
 
 def _access(
@@ -48,44 +65,38 @@ def _access(
     return None
 
 
-def _time(
-    request: SubmitRequest,
-    partition: PartitionLimits,
-    qos: QosLimits | None,
-    associations: Iterable[Association],
-) -> str | None:
-    wanted = request.time_limit_seconds
-    limits = [
-        (association.max_wall_seconds, f"the account '{request.account}'") for association in associations
+def _time_limits(request: SubmitRequest, limits: Limits) -> list[tuple[int, str]]:
+    """Return the limits in seconds that the job's time is under, each with whose it is."""
+    found = [
+        (association.max_wall_seconds, f"the account '{request.account}'")
+        for association in _associations(request, limits)
     ]
+    qos = _qos(request, limits)
     if qos:
-        limits.append((qos.max_wall_seconds, f"the QOS '{qos.name}'"))
+        found.append((qos.max_wall_seconds, f"the QOS '{qos.name}'"))
     if not (qos and "PartitionTimeLimit" in qos.flags):
-        limits.append((partition.max_time_seconds, f"the partition '{partition.name}'"))
-    for limit, whose in limits:
-        if limit and wanted > limit:
-            return f"the job asks for {in_words(wanted)}, but {whose} allows at most {in_words(limit)}"
-    return None
+        found += [
+            (partition.max_time_seconds, f"the partition '{partition.name}'")
+            for partition in limits.partitions
+            if partition.name == request.partition
+        ]
+    return [(limit, whose) for limit, whose in found if limit]
 
 
-def _nodes(
+def _node_limits(
     request: SubmitRequest,
     partition: PartitionLimits,
     qos: QosLimits | None,
     associations: Iterable[Association],
-) -> str | None:
-    limits = [
+) -> list[tuple[int, str]]:
+    found = [
         (association.max_nodes_per_job, f"the account '{request.account}'") for association in associations
     ]
     if qos:
-        limits.append((qos.max_nodes_per_job, f"the QOS '{qos.name}'"))
+        found.append((qos.max_nodes_per_job, f"the QOS '{qos.name}'"))
     if not (qos and "PartitionMaxNodes" in qos.flags):
-        limits.append((partition.max_nodes, f"the partition '{partition.name}'"))
-    limits.append((partition.total_nodes, f"the partition '{partition.name}'"))
-    for limit, whose in limits:
-        if limit and request.nodes > limit:
-            return f"the job asks for {request.nodes} nodes, but {whose} allows at most {limit}"
-    return None
+        found.append((partition.max_nodes, f"the partition '{partition.name}'"))
+    return [*found, (partition.total_nodes, f"the partition '{partition.name}'")]
 
 
 def in_words(seconds: int) -> str:

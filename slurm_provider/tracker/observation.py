@@ -47,6 +47,8 @@ def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None
     Only what was found, or is surely absent, changes a state; of an incomplete answer nothing is
     concluded. An end is told only with its accounting record, which has the reason and the use.
     """
+    if job.state.is_final:
+        return None
     after = replace(job, missing_since=None)
     updates: list[JobUpdate] = []
     live_state = ucloud_state(look.live.state, rules.era) if look.live else None
@@ -61,11 +63,9 @@ def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None
     elif look.live is None:
         after = _missing(job, after, look, rules, now, updates)
 
-    charges = []
-    if after.started_at is not None or after.elapsed_seconds > 0:
-        charges = due(rules.provider_id, after, after.elapsed_seconds, ended=after.state.is_final)
-        if charges:
-            after = replace(after, charged_units=charges[-1].to_unit)
+    charges = due(rules.provider_id, after, after.elapsed_seconds, ended=after.state.is_final)
+    if charges:
+        after = replace(after, charged_units=charges[-1].to_unit)
     columns = {
         field.name: getattr(after, field.name)
         for field in fields(JobRow)
@@ -147,8 +147,9 @@ def _ended(
     updates: list[JobUpdate],
 ) -> JobRow:
     # A job cancelled while it waited gets a start time as well, but no nodes.
-    started_at = job.started_at or (record.start_time if record.node_list else None)
-    if job.state is JobState.IN_QUEUE and started_at:
+    ran = bool(record.node_list)
+    started_at = job.started_at or (record.start_time if ran else None)
+    if job.state is JobState.IN_QUEUE and ran:
         # It ran between two looks: Core sets the start of a job by its RUNNING.
         updates.append(JobUpdate(state=JobState.RUNNING, status=live_message(job.state, JobState.RUNNING)))
     message = end_message(record)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from slurm_provider.config import FacadeConfig
-from slurm_provider.jobmap import Attempt, Door, JobMap, JobRow, Submission
+from slurm_provider.jobmap import Attempt, Door, JobChange, JobMap, JobRow, Submission
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.credits import CreditCheck
@@ -73,15 +73,17 @@ class Tick:
         looks = {job.job_id: self._look(job, live_rows, attempts.get(job.job_id, [])) for job in tracked}
         ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
         records = await self._records(ended)
-        # A cancellation may have been wished for since: read the jobs again, for that tells how they end.
-        changes = []
         now = int(self._clock())
-        for job in await self._jobmap.call(JobMap.open_jobs, self._cluster.name):
-            if look := looks.get(job.job_id):
-                if records is not None:
-                    look = replace(look, records=_matching(job, records, look.attempts))
-                changes.append(observe(job, look, self._rules, now))
-        await self._jobmap.call(JobMap.apply, [change for change in changes if change])
+
+        def decide(job: JobRow) -> JobChange | None:
+            look = looks.get(job.job_id)
+            if look is None:
+                return None
+            if records is not None:
+                look = replace(look, records=_matching(job, records, look.attempts))
+            return observe(job, look, self._rules, now)
+
+        await self._jobmap.call(JobMap.change_open_jobs, self._cluster.name, decide)
 
     def _look(self, job: JobRow, live_rows: Mapping[int, list[LiveJob]], attempts: list[Attempt]) -> Look:
         rows = _matching(job, live_rows, attempts)

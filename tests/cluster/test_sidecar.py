@@ -110,6 +110,22 @@ async def test_a_socket_in_an_open_folder_is_refused_at_the_start() -> None:
         await sidecar.start()
 
 
+async def test_a_time_out_that_would_cut_off_slurm_is_refused_at_the_start() -> None:
+    folder = fresh_folder("time-out")
+    prepare(folder)
+    (folder / "config.toml").write_text(
+        f"""
+[sidecar]
+listen = "unix:{folder}/run/sidecar.sock"
+slurm_conf = "{cluster_folder()}/etc/slurm.conf"
+command_timeout_seconds = 5
+"""
+    )
+    sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
+    with pytest.raises(RuntimeError, match="above Slurm's MessageTimeout of 5 s"):
+        await sidecar.start()
+
+
 async def test_health_and_reflection_are_served(stack: Stack) -> None:
     async with grpc.aio.insecure_channel(f"unix:{stack.folder}/run/sidecar.sock") as channel:
         check: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(

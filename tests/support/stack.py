@@ -156,7 +156,8 @@ class Stack:
         for job in json.loads(self.run("jobs", "ls", "--json").stdout):
             if job["ended"] is not None and job["slurm_id"] is not None:
                 records = slurm.accounting(f"uc-{job['job_id']}-")
-                used = sum(int(record["ElapsedRaw"]) for record in records)
+                ours = [record for record in records if record["JobIDRaw"] == str(job["slurm_id"])]
+                used = sum(int(record["ElapsedRaw"]) for record in ours)
                 owed = -(-used // 60) * job["replicas"]
                 assert job["charged"] == owed, job
                 assert job["job_id"] in poor or taken.get(job["job_id"], 0) == owed, job

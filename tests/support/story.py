@@ -22,7 +22,7 @@ from rich.text import Text
 from tests.support.events import Event, amount
 from tests.support.processes import COMMAND, ROOT
 from tests.support.stack import Stack, running_stack
-from tests.support.timeline import JobFailed, Page, Timeline
+from tests.support.timeline import Page, StoryFailed, Timeline
 
 WIDTH = 100
 SEED_JOB = "54112"
@@ -39,10 +39,6 @@ THREE_REPLICAS = {
     "parameters": {"script": {"type": "text", "value": SCRIPT}},
     "timeAllocation": {"hours": 0, "minutes": 5, "seconds": 0},
 }
-
-
-class BrokenRules(Exception):
-    """The stand-in for Core has seen breaches of the protocol."""
 
 
 class Story:
@@ -84,13 +80,14 @@ class Story:
             answer = await self._core.create((ROOT / "tests/data/seeds/create.request.json").read_bytes())
             await self._timeline.catch_up()
             if answer["status"] != 200:
-                raise JobFailed(f"the provider refused the job: {answer['body'] or answer['error']}")
+                raise StoryFailed(f"the provider refused the job: {answer['body'] or answer['error']}")
             await self._timeline.until_success(SEED_JOB)
         folder = self._timeline.folders[SEED_JOB]
         self._page.note("#… is a request's id: the same in HTTP, gRPC, the Slurm command and all logs.")
         self._page.note(f"$ cat {folder.relative_to(self._stack.folder)}/stdout-0.log   # {folder.owner()}'s")
         self._page.show((folder / "stdout-0.log").read_text())
-        self._command("jobs", "ls")
+        self._page.note("$ slurm-provider jobs ls")
+        self._page.show(self._command("jobs", "ls"))
 
     async def _three_replicas(self) -> str:
         self._page.event(Event(time.time(), "user → Core", "POST /api/jobs"))
@@ -106,11 +103,8 @@ class Story:
 
     async def _cost(self, job: str) -> None:
         await self._core.wait("control/chargeCredits", job=job, timeout=10)
-        job_row = json.loads(self._command_output("jobs", "show", job, "--json"))
-        seconds = job_row["elapsed_seconds"]
-        self._page.show(
-            f"By Slurm's account the job ran for {seconds} s. Each minute that was begun is owed."
-        )
+        seconds = json.loads(self._command("jobs", "show", job, "--json"))["elapsed_seconds"]
+        self._page.show(f"By Slurm's account the job ran for {seconds} s. Each minute begun is owed.")
         self._page.note("Core's ledger:")
         for charge in await self._core.charges():
             units, periods, price = charge["units"], charge["periods"], charge["price"]
@@ -128,16 +122,12 @@ class Story:
             f"{len(violations)} breaches of UCloud's protocol; {time.time() - self._page.start:.1f} s"
         )
         if violations:
-            raise BrokenRules("\n".join(f"{broken['where']}: {broken['what']}" for broken in violations))
+            raise StoryFailed("\n".join(f"{broken['where']}: {broken['what']}" for broken in violations))
 
-    def _command(self, *arguments: str) -> None:
-        self._page.note(f"$ slurm-provider {' '.join(arguments)}")
-        self._page.show(self._command_output(*arguments))
-
-    def _command_output(self, *arguments: str) -> str:
+    def _command(self, *arguments: str) -> str:
         done = self._stack.run(*arguments)
         if done.returncode != 0:
-            raise RuntimeError(f"slurm-provider {' '.join(arguments)}: {done.stderr.strip()}")
+            raise StoryFailed(f"slurm-provider {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
 
@@ -145,9 +135,7 @@ def _slurm_version() -> str:
     try:
         return _output_of("sinfo", "--version").strip()
     except subprocess.SubprocessError as error:
-        raise RuntimeError(
-            f"Slurm's commands do not work with SLURM_CONF={os.environ['SLURM_CONF']}"
-        ) from error
+        raise StoryFailed(f"Slurm's commands fail with SLURM_CONF={os.environ['SLURM_CONF']}") from error
 
 
 def _output_of(*command: str) -> str:
@@ -175,11 +163,11 @@ async def perform(page: Page, folder: Path, keep: bool) -> None:
 TO_TRY = """
 # a user of the portal submits the job of above once more
 curl -sS -H "Authorization: Bearer $(curl -sS '{core}/standin/token?user=user')" \\
-  -H 'Content-Type: application/json' {core}/api/jobs -d {job}
+  -H 'Content-Type: application/json' {core}/api/jobs -d {job}; echo
 
 # Core asks the provider what its machines can do
 curl -sS -H "Authorization: Bearer $(curl -sS {core}/standin/token/core)" \\
-  {facade}/ucloud/example/jobs/retrieveProducts
+  {facade}/ucloud/example/jobs/retrieveProducts; echo
 
 # what the job map knows
 {command} jobs ls --config {config}
@@ -212,9 +200,8 @@ def _show_what_to_try(console: Console, stack: Stack) -> None:
 def _cancel_jobs(folder: Path) -> None:
     """End what is left in Slurm of the jobs of this provider, known by their folders."""
     with suppress(subprocess.SubprocessError):
-        rows = [
-            line.partition(" ") for line in _output_of("squeue", "-h", "--all", "-o", "%A %Z").splitlines()
-        ]
+        listed = _output_of("squeue", "--noheader", "--all", "--format=%A %Z").splitlines()
+        rows = [line.partition(" ") for line in listed]
         if ours := [slurm_id for slurm_id, _, work in rows if Path(work).is_relative_to(folder)]:
             _output_of("scancel", *ours)
 
@@ -243,9 +230,9 @@ async def end_on_signal(story: Coroutine[Any, Any, None]) -> bool:
 def main() -> int:
     """Tell the story; return the exit code."""
     terminal = Console(highlight=False)
-    console = Console(highlight=False, width=min(terminal.width, WIDTH) if terminal.is_terminal else WIDTH)
-    os.environ["COLUMNS"] = str(console.width - 2)  # for the commands whose output is shown indented
-    page = Page(console)
+    width = min(terminal.width, WIDTH) if terminal.is_terminal else WIDTH
+    os.environ["COLUMNS"] = str(width - 2)  # for the commands whose output is shown indented
+    page = Page(Console(highlight=False, width=width))
     folder = Path(os.environ["SLURM_CLUSTER_DIR"]) / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     keep = "--keep" in sys.argv[1:]

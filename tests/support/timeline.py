@@ -19,8 +19,8 @@ STYLES = {"user → Core": "cyan", "Core → façade": "cyan", "façade → Core
 FINAL_STATES = ("SUCCESS", "FAILURE", "EXPIRED")
 
 
-class JobFailed(Exception):
-    """A job of the story did not end in success."""
+class StoryFailed(Exception):
+    """Something in the story did not go as it should; the message says what."""
 
 
 class Page:
@@ -98,7 +98,7 @@ class Timeline:
     async def until_success(self, job: str, seconds: float = 60) -> None:
         """Tell what happens until Core has accepted that a job has ended well.
 
-        Raises JobFailed for another end, and TimeoutError for none.
+        Raises StoryFailed for another end, and TimeoutError for none.
         """
         seen = 0
         try:
@@ -139,7 +139,7 @@ def _ends_well(record: Json, job: str) -> bool:
         if update.get("state") == "SUCCESS":
             return True
         if update.get("state") in FINAL_STATES:
-            raise JobFailed(f"the job {job} ended as {update['state']}: {update.get('status')}")
+            raise StoryFailed(f"the job {job} ended as {update['state']}: {update.get('status')}")
     return False
 
 

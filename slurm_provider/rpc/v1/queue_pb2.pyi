@@ -288,14 +288,12 @@ class PartitionLimits(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    UP_FIELD_NUMBER: _builtins.int
     MAX_TIME_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_NODES_FIELD_NUMBER: _builtins.int
     TOTAL_NODES_FIELD_NUMBER: _builtins.int
     ALLOW_ACCOUNTS_FIELD_NUMBER: _builtins.int
     ALLOW_QOS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    up: _builtins.bool
     max_time_seconds: _builtins.int
     max_nodes: _builtins.int
     total_nodes: _builtins.int
@@ -309,7 +307,6 @@ class PartitionLimits(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        up: _builtins.bool = ...,
         max_time_seconds: _builtins.int = ...,
         max_nodes: _builtins.int = ...,
         total_nodes: _builtins.int = ...,
@@ -318,7 +315,7 @@ class PartitionLimits(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_accounts", b"allow_accounts", "allow_qos", b"allow_qos", "max_nodes", b"max_nodes", "max_time_seconds", b"max_time_seconds", "name", b"name", "total_nodes", b"total_nodes", "up", b"up"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_accounts", b"allow_accounts", "allow_qos", b"allow_qos", "max_nodes", b"max_nodes", "max_time_seconds", b"max_time_seconds", "name", b"name", "total_nodes", b"total_nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

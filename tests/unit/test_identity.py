@@ -1,0 +1,125 @@
+"""Which Slurm job is ours."""
+
+import re
+from typing import Any
+
+import pytest
+
+from slurm_provider.jobmap import Attempt
+from slurm_provider.tracker.identity import Tagger, adoptable, carries, same_job
+from slurm_provider.tracker.lookup import choose
+from tests.unit.builders import SLURM_ID, SUBMITTED_AT, TAG, job, live, record
+
+OTHER = "uc-54112-ffffffffffffffffffffffffffffffff"
+LATER = SUBMITTED_AT + 500
+
+
+def attempt(submit_time: int) -> Attempt:
+    return Attempt("54112", SLURM_ID, submit_time, "REQUEUED", 0, 0, 0, 0, 0, "")
+
+
+def test_a_tag_names_the_job_and_proves_who_made_it() -> None:
+    tag = Tagger("example", "secret").tag("54112")
+    assert re.fullmatch(r"uc-54112-[0-9a-f]{32}", tag)
+    assert tag == Tagger("example", "secret").tag("54112")
+
+
+@pytest.mark.parametrize(
+    ("provider", "token", "job_id"),
+    [("other", "secret", "54112"), ("example", "other", "54112"), ("example", "secret", "54113")],
+)
+def test_another_provider_secret_or_job_has_another_tag(provider: str, token: str, job_id: str) -> None:
+    ours = Tagger("example", "secret").tag("54112").rpartition("-")[2]
+    assert Tagger(provider, token).tag(job_id).rpartition("-")[2] != ours
+
+
+@pytest.mark.parametrize(
+    ("name", "comment", "ours"),
+    [
+        (TAG, "", True),
+        ("renamed", TAG, True),
+        ("renamed", f"my words {TAG} and more", True),
+        ("renamed", f"first\n{TAG}\n", True),
+        ("renamed", "", False),
+        ("renamed", f"x{TAG}", False),
+        (f"{TAG}x", "", False),
+        (f"{TAG} x", "", False),
+        (OTHER, OTHER, False),
+        ("", "", False),
+    ],
+)
+def test_a_job_carries_its_tag_as_its_name_or_in_its_comment(name: str, comment: str, ours: bool) -> None:
+    assert carries(live("RUNNING", name=name, comment=comment), TAG) is ours
+    assert carries(record("RUNNING", name=name, comment=comment), TAG) is ours
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours"),
+    [
+        ({}, True),
+        ({"name": "renamed"}, True),
+        ({"name": "renamed", "comment": "changed"}, True),
+        ({"submit_time": LATER}, True),
+        ({"name": "renamed", "submit_time": LATER}, True),
+        ({"name": "renamed", "comment": "changed", "submit_time": LATER}, False),
+        ({"name": OTHER, "comment": OTHER, "submit_time": LATER}, False),
+        ({"user": "bob"}, False),
+        ({"user": "bob", "name": TAG, "comment": TAG}, False),
+        ({"slurm_id": SLURM_ID + 1}, False),
+    ],
+)
+def test_a_row_under_our_id_is_ours_by_its_owner_and_its_tag_or_submit_time(
+    changes: dict[str, Any], ours: bool
+) -> None:
+    known = job(slurm_submit_time=SUBMITTED_AT)
+    assert same_job(live("RUNNING", **changes), known, []) is ours
+    assert same_job(record("RUNNING", **changes), known, []) is ours
+    assert same_job(record("RUNNING", **changes), job(), [attempt(SUBMITTED_AT)]) is ours
+
+
+def test_an_earlier_attempt_of_a_renamed_job_is_still_ours() -> None:
+    known = job(slurm_submit_time=LATER)
+    earlier = record("REQUEUED", name="renamed", comment="changed")
+    assert not same_job(earlier, known, [])
+    assert same_job(earlier, known, [attempt(SUBMITTED_AT)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "account", "taken"),
+    [
+        ({}, "users", True),
+        ({}, "Users", True),
+        ({}, "", True),
+        ({"account": "USERS"}, "users", True),
+        ({}, "bio", False),
+        ({"user": "bob"}, "users", False),
+        ({"name": "x", "comment": "x"}, "users", False),
+        ({"name": "x"}, "users", True),
+    ],
+)
+def test_only_the_right_tag_owner_and_account_together_are_adopted(
+    changes: dict[str, Any], account: str, taken: bool
+) -> None:
+    rows = [record("RUNNING", **changes)]
+    assert adoptable(rows, tag=TAG, user="alice", account=account) == (rows if taken else [])
+
+
+def test_of_several_jobs_with_our_tag_the_earliest_is_taken_with_all_its_attempts() -> None:
+    copied = record("RUNNING", slurm_id=3, submit_time=SUBMITTED_AT + 1)
+    first = record("REQUEUED")
+    again = record("RUNNING", submit_time=LATER)
+    assert adoptable([copied, again, first], tag=TAG, user="alice", account="users") == [again, first]
+
+
+def test_a_job_submitted_in_the_same_second_is_told_apart_by_its_id() -> None:
+    rows = [record("RUNNING", slurm_id=9), record("RUNNING", slurm_id=8)]
+    assert [r.slurm_id for r in adoptable(rows, tag=TAG, user="alice", account="")] == [8]
+
+
+def test_a_look_up_believes_the_earlier_of_queue_and_accounting() -> None:
+    queue = [live("RUNNING", submit_time=LATER, slurm_id=9, folder="/later")]
+    accounting = [record("COMPLETED", folder="/first")]
+    found = choose(queue, accounting, tag=TAG, user="alice", account="users")
+    assert found is not None
+    assert (found.slurm_id, found.folder, found.submit_time) == (SLURM_ID, "/first", SUBMITTED_AT)
+    assert choose([], [], tag=TAG, user="alice", account="users") is None

@@ -1,0 +1,185 @@
+"""A job as Core sends it becomes a plan, or is refused in words."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slurm_provider.config import FacadeConfig
+from slurm_provider.launch.errors import LaunchError
+from slurm_provider.launch.plan import Plan, checked_job_id, plan
+from slurm_provider.ucloud.jobs import Job
+from tests.unit.builders import facade_config
+
+SEED = Path(__file__).parents[1] / "data/seeds/create.request.json"
+HOUR = {"hours": 1, "minutes": 0, "seconds": 0}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> FacadeConfig:
+    return facade_config(tmp_path)
+
+
+def seed(**changes: Any) -> Job:
+    """The seed's job; a change names its place with `__` between the keys."""
+    job = copy.deepcopy(json.loads(SEED.read_text())["items"][0])
+    for place, value in changes.items():
+        *keys, last = place.split("__")
+        inner = job
+        for key in keys:
+            inner = inner[key]
+        inner[last] = value
+    return Job.model_validate(job)
+
+
+APPLICATION = "status__resolvedApplication"
+INVOCATION = f"{APPLICATION}__invocation"
+TOOL = f"{INVOCATION}__tool__tool__description"
+
+
+def test_the_seeds_job_gets_the_share_of_slurm_that_its_product_means(config: FacadeConfig) -> None:
+    planned = plan(seed(), config)
+    request = planned.submit_request(
+        local_user="alice", account="users", tag="uc-54112-tag", job_folder="/gpfs/{user}/ucloud/{job}"
+    )
+    assert (planned.application, planned.product.id, planned.replicas) == (
+        "acme-batch 1.0.0",
+        "example-compute-1",
+        1,
+    )
+    assert (request.local_user, request.account, request.partition) == ("alice", "users", "main")
+    assert (request.qos, request.constraint) == ("normal", "intel&ib")
+    assert (request.name, request.comment) == ("uc-54112-tag", "uc-54112-tag")
+    assert (request.nodes, request.cpus_per_task, request.gpus_per_node) == (1, 4, 2)
+    assert (request.memory_mib_per_node, request.time_limit_seconds) == (1536, 3600)
+    assert request.folder == "/gpfs/alice/ucloud/54112"
+
+
+def test_the_seeds_job_runs_the_command_line_of_its_application(config: FacadeConfig) -> None:
+    planned = plan(seed(), config)
+    files = {file.name: file.text for file in planned.control_files}
+    assert set(files) == {"launcher.sh", "command.sh"}
+    assert files["command.sh"].splitlines() == [
+        "export PATH='/opt/acme batch':\"$PATH\"",
+        "exec 'acme-batch' '--debug' 'true' 'Hello, World!'",
+    ]
+    assert "launcher.sh" in planned.script
+    assert " container" in planned.script
+    assert "UCLOUD_JOB_ID='54112'" in planned.script
+
+
+def test_a_native_application_sees_the_node_as_it_is(config: FacadeConfig) -> None:
+    planned = plan(seed(**{f"{TOOL}__backend": "NATIVE", f"{TOOL}__image": None}), config)
+    assert "container" not in planned.script.splitlines()[-1]
+    assert {f.name: f.text for f in planned.control_files}["command.sh"].startswith("exec 'acme-batch'")
+
+
+@pytest.mark.parametrize(
+    ("image", "container"),
+    [("acme/batch:1.0.0", None), ("", "acme/batch:1.0.0"), ("acme/batch:1.0.0", "old/name:1")],
+)
+def test_the_image_is_preferred_to_its_old_name(
+    config: FacadeConfig, image: str | None, container: str | None
+) -> None:
+    assert plan(seed(**{f"{TOOL}__image": image, f"{TOOL}__container": container}), config).job_id == "54112"
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "seconds", "is_default"),
+    [
+        (HOUR, None, 3600, False),
+        ({"hours": 30, "minutes": 5, "seconds": 7}, HOUR, 30 * 3600 + 307, False),
+        ({"seconds": 90}, HOUR, 90, False),
+        (None, {"hours": 2, "minutes": 30, "seconds": 0}, 9000, True),
+        (None, None, None, True),
+        (None, {"hours": 0, "minutes": 0, "seconds": 0}, None, True),
+    ],
+)
+def test_the_time_is_the_users_else_the_tools_else_the_partitions(
+    config: FacadeConfig, asked: object, default: object, seconds: int | None, is_default: bool
+) -> None:
+    planned = plan(
+        seed(**{"specification__timeAllocation": asked, f"{TOOL}__defaultTimeAllocation": default}), config
+    )
+    assert (planned.time_limit_seconds, planned.time_is_default) == (seconds, is_default)
+
+
+@pytest.mark.parametrize(("multi_node", "replicas", "nodes"), [(True, 3, 3), (None, 2, 2), (False, 1, 1)])
+def test_a_replica_is_a_node(
+    config: FacadeConfig, multi_node: bool | None, replicas: int, nodes: int
+) -> None:
+    job = seed(**{f"{INVOCATION}__allowMultiNode": multi_node, "specification__replicas": replicas})
+    assert _request(plan(job, config)).nodes == nodes
+
+
+def test_replicas_left_out_are_one(config: FacadeConfig) -> None:
+    assert _request(plan(seed(specification__replicas=None), config)).nodes == 1
+
+
+REFUSED = {
+    "an image that is not mapped": ({f"{TOOL}__image": "other/image:2"}, "other/image:2"),
+    "no image": ({f"{TOOL}__image": None}, "container image"),
+    "a virtual machine": ({f"{TOOL}__backend": "VIRTUAL_MACHINE"}, "VIRTUAL_MACHINE"),
+    "no backend": ({f"{TOOL}__backend": None}, "applications of type"),
+    "no tool": ({f"{INVOCATION}__tool": None}, "applications of type"),
+    "an unknown product": ({"specification__product__id": "huge"}, "example-compute/huge"),
+    "an unknown category": ({"specification__product__category": "x"}, "x/example-compute-1"),
+    "another provider's product": ({"specification__product__provider": "other"}, "example-compute-1"),
+    "no product": ({"specification__product": None}, "machine type 'none'"),
+    "no replica": ({"specification__replicas": 0}, "at least one replica, not 0"),
+    "less than no replica": ({"specification__replicas": -1}, "at least one replica, not -1"),
+    "two replicas where one is allowed": ({"specification__replicas": 2}, "one node only; 2 were asked"),
+    "no time": ({"specification__timeAllocation": {"hours": 0}}, "time allocation"),
+    "less than no time": ({"specification__timeAllocation": {"hours": -1}}, "time allocation"),
+    "a line end in the job's name": ({"specification__name": "a\nb"}, r"a\\nb"),
+    "an escape in the job's name": ({"specification__name": "a\x1b"}, r"a\\x1b"),
+    "a line end in the application": ({f"{APPLICATION}__metadata__name": "a\nrm"}, r"a\\nrm"),
+    "a line end in the version": ({f"{APPLICATION}__metadata__version": "1\n2"}, r"1\\n2"),
+    "no application": ({APPLICATION: None}, "application"),
+    "an application without command line": ({f"{INVOCATION}__invocation": []}, "application"),
+    "an extra resource": (
+        {"specification__resources": [{"type": "network", "id": "7"}]},
+        "resource of type 'network'",
+    ),
+    "a parameter of the wrong type": (
+        {"specification__parameters__value": {"type": "integer", "value": 1}},
+        "'value' takes text, not integer",
+    ),
+    "a parameter left out": ({"specification__parameters": None}, "'debug' needs a value"),
+    "a variable that bash has not": (
+        {f"{INVOCATION}__environment": {"A-B": {"type": "word", "word": "x"}}},
+        "A-B",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_job_that_cannot_run_is_refused_in_words_that_name_why(
+    config: FacadeConfig, changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(LaunchError, match=named):
+        plan(seed(**changes), config)
+
+
+@pytest.mark.parametrize("job_id", ["54112", "a", "A-b_9", "x" * 64])
+def test_an_id_that_can_be_part_of_a_path_is_taken(job_id: str) -> None:
+    assert checked_job_id(job_id) == job_id
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a b", "1\n", "'", "$(id)", "é", "x" * 65])
+def test_an_id_that_could_do_harm_in_a_path_or_a_script_is_refused(config: FacadeConfig, job_id: str) -> None:
+    with pytest.raises(LaunchError, match="cannot be the id of a job"):
+        plan(seed(id=job_id), config)
+
+
+def test_the_owner_of_a_name_with_a_brace_is_filled_in_as_it_is(config: FacadeConfig) -> None:
+    request = plan(seed(), config).submit_request(
+        local_user="{job}", account="", tag="t", job_folder="/jobs/{user}/{job}"
+    )
+    assert request.folder == "/jobs/{job}/54112"
+
+
+def _request(planned: Plan) -> Any:
+    return planned.submit_request(local_user="alice", account="users", tag="t", job_folder="~/{job}")

@@ -1,0 +1,60 @@
+"""Jobs that we end ourselves, and how their end is told."""
+
+import pytest
+
+from slurm_provider.rpc.v1.queue_pb2 import LiveJob
+from slurm_provider.ucloud.jobs import JobState
+from tests.unit.builders import STARTED_AT, cancelled_in_queue, live, record
+from tests.unit.life import Life
+
+R = JobState.RUNNING
+SUCCESS, FAILURE, EXPIRED = JobState.SUCCESS, JobState.FAILURE, JobState.EXPIRED
+
+
+def test_a_reason_that_never_clears_is_believed_at_its_second_look() -> None:
+    life = Life()
+    stuck = live("PENDING", reason="PartitionTimeLimit")
+    life.look(stuck)
+    assert life.job.wished_state is None
+    life.look(stuck)
+    assert life.job.wished_state is FAILURE
+    assert life.told == []
+    life.look(live("CANCELLED"), [cancelled_in_queue()])
+    assert life.told == [FAILURE]
+    assert "longer than the partition allows (PartitionTimeLimit, Slurm job 77)" in life.messages[-1]
+
+
+@pytest.mark.parametrize("between", [live("PENDING", reason="Priority"), live("RUNNING")])
+def test_a_reason_that_clears_in_between_is_counted_anew(between: LiveJob) -> None:
+    life = Life()
+    stuck = live("PENDING", reason="BadConstraints")
+    life.look(stuck)
+    life.look(between)
+    life.look(stuck)
+    assert life.job.wished_state is None
+
+
+def test_a_cancelled_job_ends_in_the_words_of_the_wish() -> None:
+    life = Life(state=R, started_at=STARTED_AT, wished_state=SUCCESS, wished_message="No credits")
+    life.look(None, [record("CANCELLED", elapsed=5, cancelled_by_uid=1001)])
+    assert (life.told, life.messages) == ([SUCCESS], ["No credits"])
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("COMPLETED", SUCCESS), ("TIMEOUT", EXPIRED), ("NODE_FAIL", FAILURE)]
+)
+def test_a_job_that_ended_otherwise_is_told_as_it_was_whatever_the_wish(word: str, state: JobState) -> None:
+    life = Life(state=R, started_at=STARTED_AT, wished_state=FAILURE, wished_message="stuck")
+    life.look(None, [record(word, elapsed=5)])
+    assert life.told == [state]
+    assert "stuck" not in life.messages
+
+
+def test_a_job_that_is_being_cancelled_stays_so_until_its_end() -> None:
+    life = Life(state=JobState.CANCELING, wished_state=SUCCESS, wished_message="cancelled by user")
+    life.look(live("PENDING"))
+    life.look(live("RUNNING"))
+    life.look(live("COMPLETING"))
+    assert life.told == []
+    life.look(None, [record("CANCELLED", elapsed=5)])
+    assert life.told == [SUCCESS]
