@@ -13,9 +13,8 @@ def objection(request: SubmitRequest, limits: Limits) -> str | None:
         return f"the partition '{request.partition}' does not exist on the cluster"
     associations = _associations(request, limits)
     if limits.associations and request.account and not associations:
-        return (
-            f"'{request.local_user}' may not use the Slurm account '{request.account}', or it does not exist"
-        )
+        account, user = request.account, request.local_user
+        return f"the Slurm account '{account}' does not exist, or '{user}' may not use it"
     qos = _qos(request, limits)
     if request.qos and limits.qos and qos is None:
         return f"the QOS '{request.qos}' does not exist on the cluster"

@@ -74,4 +74,5 @@ async def stack(slurm: Slurm) -> AsyncIterator[Stack]:
     async with running_stack(fresh_folder("shared"), Settings(more=MORE_PRODUCTS)) as stack:
         yield stack
         await stack.assert_ledger_is_right(slurm)
-        assert await stack.core.violations() == []
+        played = "no answer within 5 s"  # by a façade that a test has stopped or killed
+        assert [v for v in await stack.core.violations() if v["what"] != played] == []

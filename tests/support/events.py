@@ -142,6 +142,18 @@ def _cost(line: Json) -> str:
     return f"{line['seconds'] * 1000:.0f} ms{mark}"
 
 
+def summary(line: str) -> str:
+    """Return a line of a log in less space; one that is no JSON, such as of a traceback, as it is."""
+    if not line.startswith("{"):
+        return line
+    facts = json.loads(line)
+    at, level, event = (str(facts.pop(key, "")) for key in ("timestamp", "level", "event"))
+    if "argv" in facts:
+        facts["argv"] = shortened(facts["argv"])
+    rest = (f"{key}={value}" for key, value in facts.items() if value != "")
+    return " ".join([at[11:23], level, event, *rest])
+
+
 def shortened(argv: list[str]) -> str:
     """Return a command line without what a reader can do without; … stands for that."""
     words = [word for word in argv if argv[0] == "sbatch" or not word.startswith(NOISE)]

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tests.support.events import Event, Json, call_in, call_out, items_of, of_facade, of_sidecar
+from tests.support.events import Event, Json, call_in, call_out, items_of, of_facade, of_sidecar, summary
 from tests.support.stack import Stack
 
 STYLES = {"user → Core": "cyan", "Core → façade": "cyan", "façade → Core": "green"}
@@ -63,7 +63,7 @@ class Page:
         for path in sorted(logs.glob("*.log")):
             self.console.print(Text(f"\nThe end of {path}:", "bold"))
             for line in path.read_text(errors="replace").splitlines()[-8:]:
-                self.console.print(Text(line[:400], "dim"), soft_wrap=True)
+                self.console.print(Text(summary(line)[:300], "dim"), soft_wrap=True)
 
 
 class LogFile:
@@ -98,20 +98,33 @@ class Timeline:
     async def until_success(self, job: str, seconds: float = 60) -> None:
         """Tell what happens until Core has accepted that a job has ended well.
 
-        Raises StoryFailed for another end, and TimeoutError for none.
+        Raises StoryFailed for another end of it or of a program, and TimeoutError for none.
         """
         seen = 0
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    record = await self._stack.core.wait(since=seen, timeout=seconds, accepted=False)
-                    seen = record["seq"]
+                    record = await self._next_call(seen)
                     await self.catch_up()
-                    if _ends_well(record, job):
-                        return
+                    if record:
+                        seen = record["seq"]
+                        if _ends_well(record, job):
+                            return
+                    self._check_programs()
         except TimeoutError as error:
             await self.catch_up()
             raise TimeoutError(f"Core was not told the end of the job {job} within {seconds:g} s") from error
+
+    async def _next_call(self, seen: int) -> Json | None:
+        try:
+            return await self._stack.core.wait(since=seen, timeout=5, accepted=False)
+        except TimeoutError:
+            return None
+
+    def _check_programs(self) -> None:
+        for name, program in (("façade", self._stack.facade), ("sidecar", self._stack.sidecar)):
+            if not program.running:
+                raise StoryFailed(f"the {name} has ended")
 
     async def catch_up(self) -> None:
         """Tell all that is new."""
