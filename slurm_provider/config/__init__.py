@@ -15,6 +15,7 @@ from slurm_provider.config.sections import (
     Product,
     Sidecar,
     SidecarConfig,
+    SuspendBy,
     Tracker,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "Product",
     "Sidecar",
     "SidecarConfig",
+    "SuspendBy",
     "Tracker",
     "load_facade",
     "load_sidecar",

@@ -139,6 +139,15 @@ class Support(Section):
     virtualMachine: SupportBlock = {}  # noqa: N815 - UCloud's own spelling
 
 
+class SuspendBy(StrEnum):
+    """How a running job is suspended."""
+
+    SUSPEND = "suspend"
+    """It keeps its nodes and its memory, and goes on where it was."""
+    REQUEUE_HOLD = "requeue-hold"
+    """It gives its nodes back, and starts again from the beginning."""
+
+
 class Product(Section):
     """A UCloud product (a machine type) and the share of a partition that it means."""
 
@@ -154,6 +163,7 @@ class Product(Section):
     gpu: int = Field(default=0, ge=0)
     grid_units: int | None = Field(default=None, ge=1)
     """Units in one charge; 15 for products paid by the minute, else 1."""
+    suspend: SuspendBy = SuspendBy.SUSPEND
     support: Support | None = None
 
 

@@ -17,6 +17,7 @@ from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.tracker import Tracker
 from slurm_provider.ucloud.bulk import ErrorMessage
 
@@ -63,6 +64,7 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         tracker=tracker,
         intake=Intake(config, jobmap, tracker.limits, tagger),
         adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.hurry_and_tell),
+        operations=Operations(config, jobmap, clusters, tracker.limits),
     )
     await tracker.start()
     stack.push_async_callback(tracker.close)

@@ -5,7 +5,9 @@ each item, in order; `null` and `{}` both stand for "done".
 """
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends
 
@@ -17,9 +19,10 @@ from slurm_provider.facade.support import support_of
 from slurm_provider.jobmap import JobChange, JobMap, JobRow
 from slurm_provider.rpc.cluster import ClusterUnavailable
 from slurm_provider.tracker.intake import JobRefused
+from slurm_provider.tracker.operations import OperationRefused
 from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse, Empty, FindByStringId, Received
 from slurm_provider.ucloud.control import JobUpdate
-from slurm_provider.ucloud.jobs import Job, JobState, ResourceOwner
+from slurm_provider.ucloud.jobs import Job, JobState, ResourceOwner, SimpleDuration
 from slurm_provider.ucloud.support import ComputeSupport
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(from_core)])
@@ -96,6 +99,53 @@ async def _cancel(row: JobRow, services: Services) -> None:
             await services.clusters[row.cluster].cancel(row.local_user, row.slurm_id)
     except (ClusterUnavailable, TimeoutError):
         return
+
+
+class ExtendItem(Received):
+    """A job, and the time to add to its allocation."""
+
+    job: Job
+    requestedTime: SimpleDuration  # noqa: N815 - UCloud's own spelling
+
+
+@router.post("/extend")
+async def extend(request: BulkRequest[ExtendItem], services: TheServices) -> BulkResponse[Empty]:
+    """Add to the time allocations of jobs; Core is told the new totals."""
+    extend = services.operations.extend
+    return await _each(
+        [extend(item.job.id, item.requestedTime.total_seconds()) for item in request.items], services
+    )
+
+
+class SuspendItem(Received):
+    """A job to be paused, or to go on."""
+
+    job: Job
+
+
+@router.post("/suspend")
+async def suspend(request: BulkRequest[SuspendItem], services: TheServices) -> BulkResponse[Empty]:
+    """Pause jobs: running ones stop, waiting ones do not start."""
+    return await _each([services.operations.suspend(item.job.id) for item in request.items], services)
+
+
+@router.post("/unsuspend")
+async def unsuspend(request: BulkRequest[SuspendItem], services: TheServices) -> BulkResponse[Empty]:
+    """Let paused jobs go on."""
+    return await _each([services.operations.unsuspend(item.job.id) for item in request.items], services)
+
+
+async def _each(operations: list[Coroutine[Any, Any, None]], services: Services) -> BulkResponse[Empty]:
+    """Do all operations, and answer 400 with every reason where some could not be done."""
+    outcomes = await asyncio.gather(*operations, return_exceptions=True)
+    services.tracker.hurry_and_tell()
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for refusal in refusals:
+        if not isinstance(refusal, OperationRefused):
+            raise refusal
+    if refusals:
+        raise Refused(400, "; ".join(dict.fromkeys(str(refusal) for refusal in refusals)))
+    return BulkResponse(responses=[Empty() for _ in operations])
 
 
 @router.post("/verify")

@@ -10,6 +10,7 @@ from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.tracker import Tracker
 
 
@@ -23,6 +24,7 @@ class Services:
     tracker: Tracker
     intake: Intake
     adoption: Adoption
+    operations: Operations
 
 
 def _services(request: Request) -> Services:

@@ -17,8 +17,8 @@ def support_of(product: Product, config: FacadeConfig) -> ComputeSupport:
         native = NativeSupport.model_validate(product.support.native)
         virtual_machine = VirtualMachineSupport.model_validate(product.support.virtualMachine)
     else:
-        docker = ContainerSupport(enabled=True if config.images else None)
-        native = NativeSupport(enabled=True)
+        docker = ContainerSupport(enabled=True, timeExtension=True) if config.images else ContainerSupport()
+        native = NativeSupport(enabled=True, timeExtension=True)
         virtual_machine = VirtualMachineSupport()
     return ComputeSupport(
         product=ProductReference(id=product.id, category=product.category, provider=config.provider.id),

@@ -10,6 +10,8 @@ import structlog
 
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.endpoints import REQUEST_ID, open_channel
+from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest
+from slurm_provider.rpc.v1.operation_pb2_grpc import OperationServiceStub
 from slurm_provider.rpc.v1.queue_pb2 import (
     AccountingRecord,
     GetLimitsRequest,
@@ -30,6 +32,10 @@ class ClusterUnavailable(Exception):
     """Sidecar or Slurm gave no complete answer: nothing may be concluded, of a submission least of all."""
 
 
+class ClusterRefused(Exception):
+    """Slurm does not do what was asked; the text is its reason."""
+
+
 class Cluster:
     """One cluster. Calls raise ClusterUnavailable; lists are complete when they return at all."""
 
@@ -38,6 +44,7 @@ class Cluster:
         self._channel = open_channel(config.sidecar, config.tls)
         self._submission = SubmissionServiceStub(self._channel)
         self._queue = QueueServiceStub(self._channel)
+        self._operation = OperationServiceStub(self._channel)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -56,6 +63,22 @@ class Cluster:
             await self._submission.Cancel(CancelRequest(local_user=local_user, slurm_id=slurm_id), **_call())
         except grpc.aio.AioRpcError as error:
             raise _unavailable(error) from error
+
+    async def set_time_limit(self, local_user: str, slurm_id: int, seconds: int) -> None:
+        """Set a job's time limit; raise ClusterRefused when Slurm does not."""
+        request = SetTimeLimitRequest(local_user=local_user, slurm_id=slurm_id, time_limit_seconds=seconds)
+        try:
+            await self._operation.SetTimeLimit(request, **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _refused_or_unavailable(error) from error
+
+    async def change_progress(self, local_user: str, slurm_id: int, progress: Progress.ValueType) -> None:
+        """Stop a job for a while, or let it go on; raise ClusterRefused when Slurm does not."""
+        request = ChangeProgressRequest(local_user=local_user, slurm_id=slurm_id, progress=progress)
+        try:
+            await self._operation.ChangeProgress(request, **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _refused_or_unavailable(error) from error
 
     async def live_jobs(self, name: str = "") -> list[LiveJob]:
         """Return every job that slurmctld remembers, or those of one name."""
@@ -98,3 +121,9 @@ def _call() -> dict[str, Any]:
 
 def _unavailable(error: grpc.aio.AioRpcError) -> ClusterUnavailable:
     return ClusterUnavailable(f"{error.details() or 'no answer'} ({error.code().name})")
+
+
+def _refused_or_unavailable(error: grpc.aio.AioRpcError) -> ClusterRefused | ClusterUnavailable:
+    if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+        return ClusterRefused(error.details() or error.code().name)
+    return _unavailable(error)

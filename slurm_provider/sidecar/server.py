@@ -18,10 +18,17 @@ from slurm_provider.config import Sidecar, load_sidecar
 from slurm_provider.logs import configure_logs
 from slurm_provider.notify import notify_ready
 from slurm_provider.rpc.endpoints import close_to_others, listen
-from slurm_provider.rpc.v1 import queue_pb2, queue_pb2_grpc, submission_pb2, submission_pb2_grpc
+from slurm_provider.rpc.v1 import (
+    operation_pb2,
+    operation_pb2_grpc,
+    queue_pb2,
+    queue_pb2_grpc,
+    submission_pb2,
+    submission_pb2_grpc,
+)
 from slurm_provider.sidecar.agents import Agents
 from slurm_provider.sidecar.commands import Runner
-from slurm_provider.sidecar.services import QueueService, SubmissionService
+from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.message_timeout import ScontrolMessageTimeout
 
@@ -30,6 +37,7 @@ log = structlog.get_logger()
 SERVICES = (
     submission_pb2.DESCRIPTOR.services_by_name["SubmissionService"].full_name,
     queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+    operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -43,6 +51,7 @@ async def serve(config: Sidecar, spawner: socket.socket) -> None:
     server = grpc.aio.server()
     submission_pb2_grpc.add_SubmissionServiceServicer_to_server(SubmissionService(agents), server)
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
+    operation_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operator), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)

@@ -8,19 +8,40 @@ import grpc
 import structlog
 
 from slurm_provider.rpc.endpoints import REQUEST_ID
-from slurm_provider.rpc.v1 import queue_pb2, queue_pb2_grpc, submission_pb2, submission_pb2_grpc
+from slurm_provider.rpc.v1 import (
+    operation_pb2,
+    operation_pb2_grpc,
+    queue_pb2,
+    queue_pb2_grpc,
+    submission_pb2,
+    submission_pb2_grpc,
+)
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
 from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.slurm.command import Answer, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
 from slurm_provider.slurm.sacct import Sacct
+from slurm_provider.slurm.scontrol_job import (
+    JobChangeRefused,
+    ScontrolJob,
+    ScontrolSetTimeLimit,
+    ScontrolStartNow,
+)
 from slurm_provider.slurm.squeue import Squeue
 
 log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Any, Any]
 ROWS_IN_A_MESSAGE = 1000
+
+VERBS = {
+    operation_pb2.PROGRESS_SUSPEND: "suspend",
+    operation_pb2.PROGRESS_RESUME: "resume",
+    operation_pb2.PROGRESS_HOLD: "hold",
+    operation_pb2.PROGRESS_RELEASE: "release",
+    operation_pb2.PROGRESS_REQUEUE_HOLD: "requeuehold",
+}
 
 Row = TypeVar("Row")
 
@@ -107,6 +128,53 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
 def _separator() -> str:
     """Return what no user can have written into a job's name or comment."""
     return f"\x1f{secrets.token_hex(4)}"
+
+
+class OperationService(operation_pb2_grpc.OperationServiceServicer):
+    """Changes jobs as the service user, an operator of Slurm, after a look at whose they are."""
+
+    def __init__(self, operator: Runner) -> None:
+        self._operator = operator
+
+    async def SetTimeLimit(  # noqa: N802 - the contract's name
+        self, request: operation_pb2.SetTimeLimitRequest, context: Context
+    ) -> operation_pb2.SetTimeLimitResponse:
+        """Set a job's time limit."""
+        command = ScontrolSetTimeLimit(request.slurm_id, request.time_limit_seconds)
+        await self._change(request.local_user, request.slurm_id, command, context)
+        return operation_pb2.SetTimeLimitResponse()
+
+    async def ChangeProgress(  # noqa: N802 - the contract's name
+        self, request: operation_pb2.ChangeProgressRequest, context: Context
+    ) -> operation_pb2.ChangeProgressResponse:
+        """Stop a job for a while, or let it go on."""
+        verb = VERBS.get(request.progress)
+        if verb is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request says not what to do")
+        await self._change(request.local_user, request.slurm_id, ScontrolJob(verb, request.slurm_id), context)
+        if request.progress == operation_pb2.PROGRESS_RELEASE:
+            # A job that was requeued would otherwise wait for two minutes more.
+            await self._change(
+                request.local_user, request.slurm_id, ScontrolStartNow(request.slurm_id), context
+            )
+        return operation_pb2.ChangeProgressResponse()
+
+    async def _change(
+        self, local_user: str, slurm_id: int, command: SlurmCommand[None], context: Context
+    ) -> None:
+        runs: list[CommandRun] = []
+        try:
+            rows = await self._operator.run(Squeue(_separator(), slurm_id=slurm_id), runs)
+            if not any(row.user == local_user for row in rows):
+                message = f"Slurm has no job {slurm_id} of '{local_user}'"
+                await context.abort(grpc.StatusCode.NOT_FOUND, message)
+            await self._operator.run(command, runs)
+        except JobChangeRefused as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except SlurmUnavailable as error:
+            await _unavailable(context, error)
+        finally:
+            _log_runs(runs, context)
 
 
 async def _unavailable(context: Context, error: Exception) -> NoReturn:

@@ -7,6 +7,12 @@ from typing import Protocol, TypeVar
 
 Answer = TypeVar("Answer", covariant=True)
 
+_DOUBTFUL = re.compile(
+    r"timed out|timeout|unable to contact|connect failure|communication|connection|zero bytes|temporarily"
+    r"|standby|authentication|munge|send/recv|socket|unexpected message|protocol|no answer in time",
+    re.IGNORECASE,
+)
+
 
 class SlurmUnavailable(Exception):
     """A command gave no complete answer, so nothing may be concluded from what it left out."""
@@ -33,6 +39,11 @@ class Outcome:
         if self.returncode != 0:
             raise SlurmUnavailable(self.complaint)
         return self.stdout
+
+
+def doubtful(complaint: str) -> bool:
+    """Say whether slurmctld may have done what was asked although it, munge or the network complained."""
+    return bool(_DOUBTFUL.search(complaint))
 
 
 class SlurmCommand(Protocol[Answer]):

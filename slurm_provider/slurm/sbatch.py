@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from slurm_provider.rpc.v1.submission_pb2 import Doubt, Refusal, SubmitRequest, SubmitResponse, Submitted
-from slurm_provider.slurm.command import Outcome
+from slurm_provider.slurm.command import Outcome, doubtful
 from slurm_provider.slurm.times import format_duration
 
 _WORD = re.compile(r"[A-Za-z0-9_.:,+@/=&|()*\[\]-]*")
@@ -13,13 +13,6 @@ _REFUSED = "Batch job submission failed: "
 # What sbatch itself finds wrong before it asks slurmctld.
 _NOT_ASKED = re.compile(
     r"^sbatch: (?:error|fatal): ((?:Invalid|Unable to open file|This does not look) .*)", re.MULTILINE
-)
-
-# slurmctld may have accepted the job although it, munge or the network said one of these.
-_DOUBTFUL = re.compile(
-    r"timed out|timeout|unable to contact|connect failure|communication|connection|zero bytes|temporarily"
-    r"|standby|authentication|munge|send/recv|socket|unexpected message|protocol",
-    re.IGNORECASE,
 )
 
 
@@ -88,7 +81,7 @@ class Sbatch:
             return SubmitResponse(submitted=Submitted(slurm_id=int(match[1]), folder=self.folder))
         _, found, reason = outcome.stderr.rpartition(_REFUSED)
         reason = reason.strip()
-        if found and not _DOUBTFUL.search(reason):
+        if found and not doubtful(reason):
             return SubmitResponse(refused=Refusal(reason=reason))
         if not found and outcome.returncode and (match := _NOT_ASKED.search(outcome.stderr)):
             return SubmitResponse(refused=Refusal(reason=match[1]))

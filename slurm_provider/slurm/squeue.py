@@ -26,22 +26,26 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Squeue:
-    """All jobs of all users and states, or those of one name; job arrays one row a task.
+    """All jobs of all users and states, or those of one name or id; job arrays one row a task.
 
     `separator` is a secret of this call (see `rows`).
     """
 
     separator: str
     name: str = ""
+    slurm_id: int = 0
 
     def argv(self) -> list[str]:
         """Return the argument list."""
         only = [f"--name={self.name}"] if self.name else []
+        only += [f"--jobs={self.slurm_id}"] if self.slurm_id else []
         columns = "".join(f"{column}{self.separator}" for column in _COLUMNS.values())
         return ["squeue", "--noheader", "--all", "--states=all", "--array", *only, f"--format={columns}"]
 
     def parse(self, outcome: Outcome) -> list[LiveJob]:
-        """Return one row a job."""
+        """Return one row a job; none for an id that slurmctld does not know."""
+        if self.slurm_id and "Invalid job id" in outcome.stderr:
+            return []
         table = rows(outcome.complete_stdout(), list(_COLUMNS), self.separator)
         return [_live_job(row) for row in table]
 

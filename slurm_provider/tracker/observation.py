@@ -8,6 +8,7 @@ from slurm_provider.jobmap import Attempt, JobChange, JobRow
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.charges import due
 from slurm_provider.tracker.states import (
+    HELD_REASONS,
     STUCK_REASONS,
     end_message,
     live_message,
@@ -104,6 +105,8 @@ def _merge(job: JobRow, look: Look, *, alive: bool) -> list[Attempt]:
 
 def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]) -> JobRow:
     current = job.state
+    if state is JobState.IN_QUEUE and live.reason.startswith(HELD_REASONS):
+        state = JobState.SUSPENDED
     stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS
     job = replace(
         job,
@@ -111,6 +114,7 @@ def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]
         slurm_state=live.state,
         slurm_reason=live.reason or None,
         node_list=live.node_list or None,
+        time_limit_seconds=job.time_limit_seconds or live.time_limit_seconds or None,
         stuck_ticks=job.stuck_ticks + 1 if stuck else 0,
     )
     if job.stuck_ticks >= STUCK_TICKS and job.wished_state is None:

@@ -131,6 +131,9 @@ def end_message(record: AccountingRecord) -> str:
             return f"The job was ended by Slurm: {record.state} ({job})"
 
 
+HELD_REASONS = ("JobHeld", "job requeued in held state")
+"""How the reasons of a job begin that somebody keeps from starting."""
+
 STUCK_REASONS: Mapping[str, str] = {
     "AssocMaxWallDurationPerJobLimit": "its time allocation is longer than the account may use",
     "AssocMaxNodePerJobLimit": "it asks for more nodes than the account may use",

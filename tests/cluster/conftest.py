@@ -36,6 +36,14 @@ memory_gib = 0.1
 
 [[products]]
 category = "example-compute"
+id = "requeued"
+cluster = "hpc"
+partition = "main"
+memory_gib = 0.1
+suspend = "requeue-hold"
+
+[[products]]
+category = "example-compute"
 id = "huge"
 cluster = "hpc"
 partition = "main"

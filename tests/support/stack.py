@@ -123,6 +123,12 @@ class Stack:
         items = [item for call in calls if call["status"] == 200 for item in call["body"]["items"]]
         return [item["update"] for item in items if item["id"] == job_id]
 
+    async def wait_for_update(self, job_id: str, **fields: object) -> None:
+        """Wait until Core has taken an update of a job with these fields."""
+        seq = 0
+        while not any(fields.items() <= update.items() for update in await self.updates(job_id)):
+            seq = (await self.core.wait("control/update", job=job_id, since=seq))["seq"]
+
     def overview(self, job_id: str) -> dict[str, Any]:
         """Return `slurm-provider jobs show JOB --json`."""
         return dict(json.loads(self.run("jobs", "show", job_id, "--json").stdout))
