@@ -1,12 +1,15 @@
 """A provider on the real cluster, shared by the tests that do not break it."""
 
+import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.jobs import DATA
 from tests.support.slurm import Slurm
 from tests.support.stack import Settings, Stack, running_stack
 
@@ -80,6 +83,8 @@ async def stack(slurm: Slurm) -> AsyncIterator[Stack]:
     and the strict stand-in must have seen no breach of the protocol.
     """
     async with running_stack(fresh_folder("shared"), Settings(more=MORE_PRODUCTS)) as stack:
+        for name in re.findall(r'^id = "(\w+)"', MORE_PRODUCTS, re.MULTILINE):
+            await stack.core.add_product(json.loads((DATA / "products.json").read_text())[0] | {"name": name})
         yield stack
         await stack.assert_ledger_is_right(slurm)
         played = "no answer within 5 s"  # by a façade that a test has stopped or killed

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ DER = KEY.public_key().public_bytes(
 PEM = KEY.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
 )
-NOW = int(time.time())
+
+
+def _now(claims: dict[str, Any]) -> dict[str, Any]:
+    """Return claims with each time that is given from now as the epoch second that it is at this moment."""
+    return {
+        name: int(time.time() + value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in claims.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -86,24 +94,24 @@ def test_what_is_no_public_rsa_key_is_refused(text: str) -> None:
         {},
         {"aud": None},
         {"iat": None},
-        {"exp": NOW + 15 * 60, "uid": 1, "extendedByChain": []},
-        {"exp": NOW - LEEWAY_SECONDS + 10},
-        {"iat": NOW + LEEWAY_SECONDS - 10},
+        {"exp": timedelta(minutes=15), "uid": 1, "extendedByChain": []},
+        {"exp": timedelta(seconds=10 - LEEWAY_SECONDS)},
+        {"iat": timedelta(seconds=LEEWAY_SECONDS - 10)},
     ],
 )
 def test_cores_token_is_taken_in_the_form_of_either_era(
     check: CoreToken, keys: Keys, claims: dict[str, Any]
 ) -> None:
-    check.check(keys.sign(claims))
+    check.check(keys.sign(_now(claims)))
 
 
 @pytest.mark.parametrize(
     ("claims", "words"),
     [
-        ({"exp": NOW - LEEWAY_SECONDS - 10}, "expired"),
+        ({"exp": timedelta(seconds=-LEEWAY_SECONDS - 10)}, "expired"),
         ({"exp": None}, "exp"),
         ({"exp": "soon"}, "(?i)exp"),
-        ({"nbf": NOW + 3600}, "not yet valid"),
+        ({"nbf": timedelta(hours=1)}, "not yet valid"),
         ({"iss": "cloud.example"}, "(?i)issuer"),
         ({"iss": None}, "iss"),
         ({"sub": "_ucloud"}, "'_ucloud'"),
@@ -123,7 +131,7 @@ def test_cores_token_is_taken_in_the_form_of_either_era(
 def test_a_token_with_a_wrong_claim_is_refused_in_words(
     check: CoreToken, keys: Keys, claims: dict[str, Any], words: str
 ) -> None:
-    _refused(check, keys.sign(claims), words)
+    _refused(check, keys.sign(_now(claims)), words)
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "none", "RS384", "RS512", "PS256"])
@@ -147,7 +155,7 @@ def test_what_is_no_token_is_refused(check: CoreToken, token: str) -> None:
 
 def test_a_token_whose_claims_were_changed_is_refused(check: CoreToken, keys: Keys) -> None:
     head, _, signature = keys.sign({}).split(".")
-    _, claims, _ = keys.sign({"exp": NOW + 10**6}).split(".")
+    _, claims, _ = keys.sign(_now({"exp": timedelta(days=10)})).split(".")
     _refused(check, f"{head}.{claims}.{signature}", "not valid")
 
 
