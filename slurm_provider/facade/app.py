@@ -19,6 +19,7 @@ from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.tracker import Tracker
+from slurm_provider.tracker.utilization import UtilizationCache
 from slurm_provider.ucloud.bulk import ErrorMessage
 
 
@@ -65,6 +66,7 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         intake=Intake(config, jobmap, tracker.limits, tagger),
         adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.hurry_and_tell),
         operations=Operations(config, jobmap, clusters, tracker.limits),
+        utilization={name: UtilizationCache(cluster) for name, cluster in clusters.items()},
     )
     await tracker.start()
     stack.push_async_callback(tracker.close)

@@ -5,11 +5,12 @@ each item, in order; `null` and `{}` both stand for "done".
 """
 
 import asyncio
+import operator
 from collections.abc import Coroutine
-from functools import partial
-from typing import Any
+from functools import partial, reduce
+from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends
+from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
 from slurm_provider.config import Era
 from slurm_provider.facade.auth import ActingUser, from_core
@@ -24,6 +25,7 @@ from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse, Empty, FindByS
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job, JobState, ResourceOwner, SimpleDuration
 from slurm_provider.ucloud.support import ComputeSupport
+from slurm_provider.ucloud.utilization import Utilization
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(from_core)])
 
@@ -153,6 +155,25 @@ async def verify(request: BulkRequest[Job], services: TheServices, background: B
     """Make sure that Core and we mean the same by these jobs; what differs is told by updates."""
     background.add_task(services.adoption.verify, request.items)
     return Empty()
+
+
+@router.get("/retrieveUtilization")
+async def retrieve_utilization(
+    services: TheServices,
+    category: Annotated[str, Query(alias="categoryId", description="A product category")],
+) -> Utilization:
+    """Say how busy the partitions behind a product category are."""
+    partitions: dict[str, set[str]] = {}
+    for product in services.config.products:
+        if product.category == category:
+            partitions.setdefault(product.cluster, set()).add(product.partition)
+    if not partitions:
+        raise Refused(404, f"there is no product category '{category}'")
+    try:
+        found = [await services.utilization[name].of(sorted(names)) for name, names in partitions.items()]
+    except ClusterUnavailable as error:
+        raise Refused(400, f"Slurm does not answer just now, try again later: {error}") from error
+    return reduce(operator.add, found)
 
 
 class UpdatedAcl(Received):

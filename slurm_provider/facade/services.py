@@ -12,6 +12,7 @@ from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.intake import Intake
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.tracker import Tracker
+from slurm_provider.tracker.utilization import UtilizationCache
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Services:
     intake: Intake
     adoption: Adoption
     operations: Operations
+    utilization: dict[str, UtilizationCache]
 
 
 def _services(request: Request) -> Services:

@@ -17,8 +17,10 @@ def support_of(product: Product, config: FacadeConfig) -> ComputeSupport:
         native = NativeSupport.model_validate(product.support.native)
         virtual_machine = VirtualMachineSupport.model_validate(product.support.virtualMachine)
     else:
-        docker = ContainerSupport(enabled=True, timeExtension=True) if config.images else ContainerSupport()
-        native = NativeSupport(enabled=True, timeExtension=True)
+        docker = ContainerSupport()
+        if config.images:
+            docker = ContainerSupport(enabled=True, timeExtension=True, utilization=True)
+        native = NativeSupport(enabled=True, timeExtension=True, utilization=True)
         virtual_machine = VirtualMachineSupport()
     return ComputeSupport(
         product=ProductReference(id=product.id, category=product.category, provider=config.provider.id),

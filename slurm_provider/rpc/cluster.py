@@ -18,7 +18,9 @@ from slurm_provider.rpc.v1.queue_pb2 import (
     Limits,
     ListAccountingRequest,
     ListLiveJobsRequest,
+    ListNodesRequest,
     LiveJob,
+    Node,
 )
 from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
 from slurm_provider.rpc.v1.submission_pb2 import CancelRequest, SubmitRequest, SubmitResponse
@@ -101,6 +103,17 @@ class Cluster:
                 record
                 async for chunk in self._queue.ListAccounting(request, **_call())
                 for record in chunk.records
+            ]
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+
+    async def nodes(self) -> list[Node]:
+        """Return what each node has, and how much of it is in use."""
+        try:
+            return [
+                node
+                async for chunk in self._queue.ListNodes(ListNodesRequest(), **_call())
+                for node in chunk.nodes
             ]
         except grpc.aio.AioRpcError as error:
             raise _unavailable(error) from error

@@ -21,6 +21,7 @@ from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.slurm.command import Answer, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
+from slurm_provider.slurm.nodes import ScontrolShowNodes
 from slurm_provider.slurm.sacct import Sacct
 from slurm_provider.slurm.scontrol_job import (
     JobChangeRefused,
@@ -104,6 +105,13 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         sacct = Sacct(_separator(), request.since, slurm_ids=request.slurm_ids, name=request.name)
         for records in _chunks(await self._run(sacct, context)):
             yield queue_pb2.AccountingRecords(records=records)
+
+    async def ListNodes(  # noqa: N802 - the contract's name
+        self, _request: queue_pb2.ListNodesRequest, context: Context
+    ) -> AsyncIterator[queue_pb2.Nodes]:
+        """Stream what each node has, and how much of it is in use."""
+        for nodes in _chunks(await self._run(ScontrolShowNodes(), context)):
+            yield queue_pb2.Nodes(nodes=nodes)
 
     async def GetLimits(  # noqa: N802 - the contract's name
         self, _request: queue_pb2.GetLimitsRequest, context: Context

@@ -60,7 +60,7 @@ def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None
     if look.live and live_state and alive:
         after = _alive(after, look.live, live_state, updates)
     elif end := _end(look, rules.era):
-        after = _ended(after, *end, updates)
+        after = _ended(after, *end, look.live, updates)
     elif look.live is None:
         after = _missing(job, after, look, rules, now, updates)
 
@@ -148,6 +148,7 @@ def _ended(
     job: JobRow,
     record: AccountingRecord,
     state: JobState,
+    live: LiveJob | None,
     updates: list[JobUpdate],
 ) -> JobRow:
     # A job cancelled while it waited gets a start time as well, but no nodes.
@@ -166,7 +167,8 @@ def _ended(
         message=message,
         slurm_state=record.state,
         slurm_reason=None,
-        node_list=record.node_list or job.node_list,
+        # slurmdbd may name only the first node until it has heard of the start as well.
+        node_list=(live.node_list if live else "") or job.node_list or record.node_list or None,
         started_at=started_at,
         ended_at=record.end_time,
     )

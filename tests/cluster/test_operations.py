@@ -82,6 +82,24 @@ async def test_a_product_can_give_its_nodes_back_while_suspended(stack: Stack, s
     assert len(stack.overview(made["id"])["attempts"]) == 2
 
 
+async def test_retrieve_utilization_counts_cores_memory_and_jobs(stack: Stack, slurm: Slurm) -> None:
+    made = job("sleep 600", replicas=2)
+    await stack.core.create(bulk(made))
+    await stack.core.wait_update(made["id"], state="RUNNING")
+    path = "jobs/retrieveUtilization?categoryId=example-compute"
+    answer = await stack.core.call(path, method="GET")
+    assert answer["status"] == 200
+    body = answer["body"]
+    assert body["capacity"]["cpu"] >= 16
+    assert body["capacity"]["memory"] >= 4 * 8000 << 20
+    assert 2 <= body["usedCapacity"]["cpu"] < body["capacity"]["cpu"]
+    assert body["usedCapacity"]["memory"] >= 2 * 102 << 20
+    assert body["queueStatus"]["running"] >= 1
+    await _end(stack, made)
+    unknown = await stack.core.call("jobs/retrieveUtilization?categoryId=nothing", method="GET")
+    assert (unknown["status"], unknown["body"]["why"]) == (404, "there is no product category 'nothing'")
+
+
 async def test_what_cannot_be_done_is_refused_in_words(stack: Stack) -> None:
     made = job("true")
     await stack.core.add_jobs(made)

@@ -30,6 +30,15 @@ class Slurm:
                 await asyncio.sleep(0.2)
         return records[-1]
 
+    async def settled(self, slurm_id: str) -> list[dict[str, str]]:
+        """Return the accounting records of an ended job, once slurmdbd has heard all of it."""
+        async with asyncio.timeout(60):
+            while True:
+                records = [r for r in self.accounting("uc-") if r["JobIDRaw"] == slurm_id]
+                if records and all(r["End"] != "Unknown" and r["QOS"] != "Unknown" for r in records):
+                    return records
+                await asyncio.sleep(0.5)
+
     async def running_in_accounting(self, pattern: str) -> None:
         """Wait until slurmdbd knows that a job has started."""
         async with asyncio.timeout(30):
@@ -38,7 +47,7 @@ class Slurm:
 
     def accounting(self, pattern: str) -> list[dict[str, str]]:
         """Return the accounting records, one an attempt, of the jobs whose name holds `pattern`."""
-        columns = ("JobIDRaw", "User", "Account", "State", "ElapsedRaw", "NodeList", "JobName")
+        columns = ("JobIDRaw", "User", "Account", "QOS", "State", "End", "ElapsedRaw", "NodeList", "JobName")
         sacct = ("sacct", "-a", "-X", "-D", "-n", "-P", "-S", "now-2hours", "-o", ",".join(columns))
         # Names may hold anything, also separators and line ends: only ours matter, and they do not.
         rows = [row.split("|") for row in self.run(*sacct).splitlines() if pattern in row]

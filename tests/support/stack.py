@@ -161,9 +161,8 @@ class Stack:
         poor = {job["id"] for call in calls for job in call["reply"].get("insufficientFunds", ())}
         for job in json.loads(self.run("jobs", "ls", "--json").stdout):
             if job["ended"] is not None and job["slurm_id"] is not None:
-                records = slurm.accounting(f"uc-{job['job_id']}-")
-                ours = [record for record in records if record["JobIDRaw"] == str(job["slurm_id"])]
-                used = sum(int(record["ElapsedRaw"]) for record in ours)
+                records = await slurm.settled(str(job["slurm_id"]))
+                used = sum(int(record["ElapsedRaw"]) for record in records)
                 owed = -(-used // 60) * job["replicas"]
                 assert job["charged"] == owed, job
                 assert job["job_id"] in poor or taken.get(job["job_id"], 0) == owed, job

@@ -46,6 +46,11 @@ class QueueServiceStub:
                 request_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.ListAccountingRequest.SerializeToString,
                 response_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.AccountingRecords.FromString,
                 _registered_method=True)
+        self.ListNodes = channel.unary_stream(
+                '/slurm_provider.v1.QueueService/ListNodes',
+                request_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.ListNodesRequest.SerializeToString,
+                response_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.Nodes.FromString,
+                _registered_method=True)
         self.GetLimits = channel.unary_unary(
                 '/slurm_provider.v1.QueueService/GetLimits',
                 request_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.GetLimitsRequest.SerializeToString,
@@ -72,6 +77,13 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListNodes(self, request, context):
+        """What each node has, and how much of it is in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLimits(self, request, context):
         """What partitions, QOS and associations allow.
         """
@@ -91,6 +103,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.ListAccounting,
                     request_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.ListAccountingRequest.FromString,
                     response_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.AccountingRecords.SerializeToString,
+            ),
+            'ListNodes': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListNodes,
+                    request_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.ListNodesRequest.FromString,
+                    response_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.Nodes.SerializeToString,
             ),
             'GetLimits': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLimits,
@@ -154,6 +171,33 @@ class QueueService:
             '/slurm_provider.v1.QueueService/ListAccounting',
             slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.ListAccountingRequest.SerializeToString,
             slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.AccountingRecords.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/slurm_provider.v1.QueueService/ListNodes',
+            slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.ListNodesRequest.SerializeToString,
+            slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.Nodes.FromString,
             options,
             channel_credentials,
             insecure,

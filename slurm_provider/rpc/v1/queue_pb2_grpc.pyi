@@ -39,6 +39,8 @@ class QueueServiceStub:
     """Every job that slurmctld remembers: one squeue."""
     ListAccounting: _grpc.UnaryStreamMultiCallable[_queue_pb2.ListAccountingRequest, _queue_pb2.AccountingRecords]
     """Accounting records, one a job and attempt: one sacct."""
+    ListNodes: _grpc.UnaryStreamMultiCallable[_queue_pb2.ListNodesRequest, _queue_pb2.Nodes]
+    """What each node has, and how much of it is in use."""
     GetLimits: _grpc.UnaryUnaryMultiCallable[_queue_pb2.GetLimitsRequest, _queue_pb2.Limits]
     """What partitions, QOS and associations allow."""
 
@@ -53,6 +55,8 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Every job that slurmctld remembers: one squeue."""
     ListAccounting: _aio.UnaryStreamMultiCallable[_queue_pb2.ListAccountingRequest, _queue_pb2.AccountingRecords]  # type: ignore[assignment]
     """Accounting records, one a job and attempt: one sacct."""
+    ListNodes: _aio.UnaryStreamMultiCallable[_queue_pb2.ListNodesRequest, _queue_pb2.Nodes]  # type: ignore[assignment]
+    """What each node has, and how much of it is in use."""
     GetLimits: _aio.UnaryUnaryMultiCallable[_queue_pb2.GetLimitsRequest, _queue_pb2.Limits]  # type: ignore[assignment]
     """What partitions, QOS and associations allow."""
 
@@ -74,6 +78,13 @@ class QueueServiceServicer:
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_queue_pb2.AccountingRecords], _abc.AsyncIterator[_queue_pb2.AccountingRecords]]:
         """Accounting records, one a job and attempt: one sacct."""
+
+    def ListNodes(
+        self,
+        request: _queue_pb2.ListNodesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_queue_pb2.Nodes], _abc.AsyncIterator[_queue_pb2.Nodes]]:
+        """What each node has, and how much of it is in use."""
 
     def GetLimits(
         self,
