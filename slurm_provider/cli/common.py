@@ -17,13 +17,15 @@ ConfigPath = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
-# In a pipe or a file there is no edge to wrap at.
-console = Console(width=None if sys.stdout.isatty() else 250)
+# In a pipe or a file there is no edge to wrap at. What is shown is data, in which brackets mean nothing.
+console = Console(width=None if sys.stdout.isatty() else 250, markup=False, emoji=False)
 
 
 def fail(message: str) -> NoReturn:
     """Show what is wrong and end with exit code 1."""
-    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(
+        message, style="red", markup=False, emoji=False, highlight=False, soft_wrap=True
+    )
     raise typer.Exit(1)
 
 

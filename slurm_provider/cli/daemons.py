@@ -3,6 +3,7 @@
 from slurm_provider.cli.common import DEFAULT_PATH, ConfigPath, fail
 from slurm_provider.cli.config import check_facade
 from slurm_provider.config import ConfigError, load_sidecar
+from slurm_provider.facade.lock import JobMapInUse, sole_user
 from slurm_provider.logs import configure_logs
 
 
@@ -17,7 +18,11 @@ def serve(config: ConfigPath = DEFAULT_PATH) -> None:
         run,  # gRPC and FastAPI take a moment that other commands need not wait
     )
 
-    run(facade)
+    try:
+        with sole_user(facade.jobmap.path):
+            run(facade)
+    except JobMapInUse as error:
+        fail(str(error))
 
 
 def sidecar(config: ConfigPath = DEFAULT_PATH) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
 from slurm_provider.jobmap import JobMap
@@ -42,21 +43,21 @@ def show(
         print_json({**rows[0], **history})
         return
     for name, value in rows[0].items():
-        console.print(f"[bold]{name:16}[/bold] {'' if value is None else value}", highlight=False)
+        console.print(Text.assemble((f"{name:16}", "bold"), " ", "" if value is None else str(value)))
     for table, columns in {
         "attempts": ("slurm_id", "state", "elapsed_seconds", "exit_code", "exit_signal", "node_list"),
         "charges": ("charge_id", "from_unit", "to_unit", "periods"),
     }.items():
         if history[table]:
-            console.print(f"\n[bold]{table}[/bold]")
+            console.print(f"\n{table}", style="bold")
             _print_table(history[table], columns)
-    console.print("\n[bold]told to Core[/bold]")
+    console.print("\ntold to Core", style="bold")
     for item in history["outbox"]:
         status = "delivered" if item["delivered_at"] else "refused" if item["refused_at"] else "waiting"
         body = item["body"].get("update") or {k: v for k, v in item["body"].items() if k != "id"}
         said = ", ".join(f"{k}={v}" for k, v in body.items() if v not in (None, 0))
         reason = f" ({item['last_error']})" if item["last_error"] else ""
-        console.print(f"{status:10} {item['kind']:7} {said}{reason}", highlight=False, markup=False)
+        console.print(f"{status:10} {item['kind']:7} {said}{reason}", highlight=False)
 
 
 def print_json(value: Any) -> None:

@@ -66,8 +66,6 @@ def _in_words(kind: str, message: str) -> str:
             return "there is no such key"
         case "missing":
             return "this key is missing"
-        case "path_not_file":
-            return "there is no such file"
         case _:
             return message.removeprefix("Value error, ")
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -27,8 +29,35 @@ def _endpoint(address: str) -> str:
     raise ValueError("must be unix:/path/of/socket or tcp:host:port")
 
 
+def _there(path: Path) -> Path:
+    try:
+        there = path.is_file()
+    except PermissionError:  # it may be the other program's, in a folder closed to this one
+        return path
+    if not there:
+        raise ValueError("there is no such file")
+    return path
+
+
+def _job_folder(template: str) -> str:
+    if not template.startswith(("/", "~/")):
+        raise ValueError("must begin with / or ~/")
+    names = {
+        name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+        for _, name, form, conversion in Formatter().parse(template)
+        if name is not None
+    }
+    if unknown := sorted(names - {"job", "user"}):
+        raise ValueError(f"only {{job}} and {{user}} are filled in, not {{{unknown[0]}}}")
+    if "job" not in names:
+        raise ValueError("must contain {job}, or all jobs would share one folder")
+    return template
+
+
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+JobFolder = Annotated[str, AfterValidator(_job_folder)]
 
 
 class Section(BaseModel):
@@ -40,9 +69,9 @@ class Section(BaseModel):
 class Tls(Section):
     """Mutual TLS: our own certificate and key, and the authority that must have signed the other end's."""
 
-    certificate_file: FilePath
-    key_file: FilePath
-    ca_file: FilePath
+    certificate_file: File
+    key_file: File
+    ca_file: File
 
 
 class Era(StrEnum):
@@ -62,8 +91,8 @@ class Core(Section):
     """Where UCloud/Core is, and how the two trust each other."""
 
     url: str = Field(pattern=r"^https?://\S+$")
-    public_key_file: FilePath
-    refresh_token_file: FilePath
+    public_key_file: File
+    refresh_token_file: File
     era: Era = Era.SEEDS
     issuer: str = "cloud.sdu.dk"
     timeout_seconds: float = Field(default=10, gt=0)
@@ -102,7 +131,7 @@ class Cluster(Section):
 
     sidecar: Endpoint
     tls: Tls | None = None
-    job_folder: str = Field(default="~/ucloud-jobs/{job}", pattern=r"^(~/|/).*\{job\}")
+    job_folder: JobFolder = "~/ucloud-jobs/{job}"
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
 
     @model_validator(mode="after")
@@ -174,14 +203,16 @@ class Sidecar(Section):
     tls: Tls | None = None
     user: str = "slurm-provider-sidecar"
     """The service user, a Slurm Operator; the program becomes this user when it is started as root."""
-    socket_group: str = "slurm-provider"
     min_uid: int = Field(default=1000, ge=1)
     deny_users: list[str] = []
     allow_groups: list[str] = []
     """Only members of one of these groups; empty allows all."""
     agent_idle_seconds: float = Field(default=300, gt=0)
-    command_timeout_seconds: float = Field(default=30, gt=0)
-    """Must be above Slurm's own MessageTimeout (10 s by default), or its answers are cut off."""
+    command_timeout_seconds: float = Field(default=30, gt=0, le=60)
+    """Must be above Slurm's own MessageTimeout (10 s by default), or its answers are cut off.
+
+    At most 60: the façade waits 90 s for the sidecar, which may need some of them beside Slurm's command.
+    """
     path: str = "/usr/local/bin:/usr/bin:/bin"
     slurm_conf: AbsolutePath | None = None
 
@@ -206,7 +237,8 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
-    sidecar: Any = None
+    sidecar: Sidecar | None = None
+    """The other program's, in a file that both read."""
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""
@@ -216,6 +248,12 @@ class FacadeConfig(BaseModel):
 class SidecarConfig(BaseModel):
     """All that `slurm-provider sidecar` reads; the façade's sections may stand in the same file."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sidecar: Sidecar = Sidecar()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_facades(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        theirs = FacadeConfig.model_fields.keys() - cls.model_fields.keys()
+        return {name: section for name, section in sections.items() if name not in theirs}

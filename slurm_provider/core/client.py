@@ -1,5 +1,6 @@
 """Calls to Core's control API, with the provider's access token."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -17,14 +18,16 @@ from slurm_provider.ucloud.jobs import Job
 Answer = TypeVar("Answer", bound=BaseModel)
 
 RENEW_BEFORE_SECONDS = 180
+NOT_AUTHORIZED = (401, 403)
+TRY_AGAIN = (408, 429, 449)
 
 
 class CoreUnavailable(Exception):
-    """Core gave no answer to rely on: the call has to be made again."""
+    """Core gave no answer to rely on, or does not know us: the call has to be made again."""
 
 
 class CoreRefused(Exception):
-    """Core understood the call and refuses it; the text is its reason."""
+    """Core understood the call, knows who makes it, and refuses it; the text is its reason."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(f"{why} (HTTP {status})")
@@ -40,6 +43,7 @@ class CoreClient:
         self._clock = clock
         self._token = ""
         self._renew_at = 0.0
+        self._timeout_seconds = config.timeout_seconds
         self._http = httpx.AsyncClient(base_url=config.url, timeout=config.timeout_seconds)
 
     async def __aenter__(self) -> Self:
@@ -78,42 +82,74 @@ class CoreClient:
     async def _control(
         self, method: str, path: str, *, body: str | None = None, query: dict[str, str] | None = None
     ) -> bytes:
-        headers = {
-            "Authorization": f"Bearer {await self._access_token()}",
-            "Content-Type": "application/json",
-        }
-        try:
-            return await self._send(method, path, body, query, headers)
-        except CoreRefused as error:
-            if error.status not in (401, 403):
-                raise
+        response = await self._authorized(method, path, body, query)
+        if response.status_code in NOT_AUTHORIZED:
             # A token that Core no longer takes looks like any other 403: try once with a new one.
             self._renew_at = 0.0
-        headers["Authorization"] = f"Bearer {await self._access_token()}"
-        return await self._send(method, path, body, query, headers)
+            response = await self._authorized(method, path, body, query)
+            if response.status_code in NOT_AUTHORIZED:
+                why = _why(response) or response.reason_phrase
+                raise CoreUnavailable(f"Core does not take our token: {why} (HTTP {response.status_code})")
+        return _content(response)
+
+    async def _authorized(
+        self, method: str, path: str, body: str | None, query: dict[str, str] | None
+    ) -> httpx.Response:
+        return await self._send(method, path, body, query, token=await self._access_token())
 
     async def _access_token(self) -> str:
         if self._clock() >= self._renew_at:
             body = json.dumps({"items": [{"refreshToken": self._refresh_token}]})
-            headers = {"Content-Type": "application/json"}
-            answer = await self._send("POST", "/auth/providers/refresh", body, None, headers)
-            self._token = _parse(answer, RefreshAnswer).responses[0].accessToken
-            claims = jwt.decode(self._token, options={"verify_signature": False})
-            self._renew_at = float(claims.get("exp", 0)) - RENEW_BEFORE_SECONDS
+            try:
+                answer = _content(await self._send("POST", "/auth/providers/refresh", body))
+            except CoreRefused as error:
+                raise CoreUnavailable(f"Core does not take our refresh token: {error}") from error
+            token = _parse(answer, RefreshAnswer).responses[0].accessToken
+            self._renew_at = _expiry(token) - RENEW_BEFORE_SECONDS
+            self._token = token
         return self._token
 
     async def _send(
-        self, method: str, path: str, body: str | None, query: dict[str, str] | None, headers: dict[str, str]
-    ) -> bytes:
+        self,
+        method: str,
+        path: str,
+        body: str | None,
+        query: dict[str, str] | None = None,
+        token: str | None = None,
+    ) -> httpx.Response:
+        """Return Core's whole answer, whatever its status; raise CoreUnavailable if it takes too long."""
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         try:
-            response = await self._http.request(method, path, content=body, params=query, headers=headers)
-        except httpx.HTTPError as error:
+            # httpx bounds each read: an answer that trickles would never end.
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._http.request(method, path, content=body, params=query, headers=headers)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise CoreUnavailable(f"Core does not answer: {type(error).__name__} {error}") from error
-        if response.is_success:
-            return response.content
-        if response.status_code >= 500 or response.status_code in (408, 429, 449):
-            raise CoreUnavailable(f"Core answers HTTP {response.status_code}: {_why(response)}")
-        raise CoreRefused(response.status_code, _why(response))
+
+
+def _content(response: httpx.Response) -> bytes:
+    """Return the body of a success; raise CoreRefused for a refusal that is surely Core's own.
+
+    Core says why in JSON. A redirect, or a 404 without a reason, is the word of a proxy in front of it.
+    """
+    if response.is_success:
+        return response.content
+    status, why = response.status_code, _why(response)
+    if why is None or not response.is_client_error or status in TRY_AGAIN:
+        raise CoreUnavailable(f"Core answers HTTP {status}: {why or response.reason_phrase}")
+    raise CoreRefused(status, why)
+
+
+def _expiry(token: str) -> float:
+    """Return the epoch second at which a token ends."""
+    try:
+        return float(jwt.decode(token, options={"verify_signature": False})["exp"])
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
+        raise CoreUnavailable(
+            f"Core's token is none, or has no end: {type(error).__name__} {error}"
+        ) from error
 
 
 def _bulk(items: Sequence[str]) -> str:
@@ -127,10 +163,10 @@ def _parse(body: bytes, model: type[Answer]) -> Answer:
         raise CoreUnavailable(f"Core's answer is not what was asked for: {error}") from error
 
 
-def _why(response: httpx.Response) -> str:
+def _why(response: httpx.Response) -> str | None:
     try:
         answer: Any = response.json()
     except ValueError:
-        answer = None
+        return None
     why = answer.get("why") if isinstance(answer, dict) else None
-    return str(why or response.reason_phrase)
+    return why if isinstance(why, str) else None

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from slurm_provider.config import FacadeConfig
 from slurm_provider.core import CoreClient
 from slurm_provider.facade import errors, health, integration, jobs
-from slurm_provider.facade.auth import CoreToken, load_public_key
-from slurm_provider.facade.middleware import UCloudConventions
+from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
+from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
@@ -40,7 +40,9 @@ def create_app(config: FacadeConfig) -> FastAPI:
         responses={"4XX": {"model": ErrorMessage, "description": "Refused, and why"}},
     )
     public_key = load_public_key(config.core.public_key_file.read_text())
-    app.state.core_token = CoreToken(public_key, config.core.issuer)
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(OnlyCore, token=CoreToken(public_key, config.core.issuer))
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)

@@ -7,13 +7,17 @@ from typing import Annotated, Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
-from fastapi import Depends, Header, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Header
+from fastapi.security import HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from slurm_provider.facade.errors import Refused
+from slurm_provider.facade.errors import Refused, refusal
 
 LEEWAY_SECONDS = 30
-_bearer = HTTPBearer(auto_error=False, description="Core's token: RS256, subject `_UCloud`, role SERVICE")
+
+documented = HTTPBearer(auto_error=False, description="Core's token: RS256, subject `_UCloud`, role SERVICE")
+"""Shows in OpenAPI that a call takes Core's token; what checks it is OnlyCore."""
 
 
 def load_public_key(text: str) -> RSAPublicKey:
@@ -54,14 +58,29 @@ class CoreToken:
             raise Refused(401, f"the token is no service's: its role is '{claims.get('role')}'")
 
 
-async def from_core(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> None:
-    """Let only Core in."""
-    if credentials is None:
+class OnlyCore:
+    """Lets only Core make UCloud's calls. Nobody else's body is read, let alone understood."""
+
+    def __init__(self, app: ASGIApp, token: CoreToken) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or answer 401."""
+        if scope["type"] == "http" and scope["path"].startswith("/ucloud/"):
+            try:
+                self._token.check(_bearer(Headers(scope=scope)))
+            except Refused as error:
+                await refusal(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _bearer(headers: Headers) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
         raise Refused(401, "the call has no 'Authorization: Bearer' token")
-    token: CoreToken = request.app.state.core_token
-    token.check(credentials.credentials)
+    return token.strip()
 
 
 async def acting_user(

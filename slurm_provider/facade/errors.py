@@ -1,5 +1,8 @@
 """Errors become `{why, errorCode}` here and nowhere else."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,39 +31,54 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _answer(status: int, why: str) -> JSONResponse:
-    return JSONResponse(ErrorMessage(why=why).model_dump(), status)
+def answer(status: int, why: str) -> JSONResponse:
+    """Return the answer to a call that is refused or has failed."""
+    return JSONResponse(ErrorMessage(why=printable(why)).model_dump(), status)
+
+
+def refusal(error: Refused) -> JSONResponse:
+    """Return the answer to a call that is refused, and log it."""
+    log.info("call refused", status=error.status, why=error.why)
+    return answer(error.status, error.why)
+
+
+def mistake_in_words(mistake: Mapping[str, Any], *place: str | int) -> str:
+    """Return the field below `place` and what is wrong with it, from one of pydantic's `errors()`."""
+    field = ".".join(str(part) for part in (*place, *mistake["loc"]) if part != "body") or "the body"
+    return printable(f"{field}: {mistake['msg'].removeprefix('Value error, ')}")
+
+
+def printable(text: str) -> str:
+    """Return the text with `?` for what UTF-8 cannot hold: JSON may name half of a character."""
+    return text.encode(errors="replace").decode()
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
-    status, why = (error.status, error.why) if isinstance(error, Refused) else (500, str(error))
-    log.info("call refused", status=status, why=why)
-    return _answer(status, why)
+    return refusal(error if isinstance(error, Refused) else Refused(500, str(error)))
 
 
 async def _not_understood(_request: Request, error: Exception) -> JSONResponse:
     mistakes = error.errors() if isinstance(error, RequestValidationError) else []
     details = mistakes[0] if mistakes else {"loc": (), "msg": str(error), "type": ""}
     if details["type"] == "json_invalid":
-        return _answer(400, "the body is not JSON")
+        return answer(400, "the body is not JSON")
     if details["type"] == "missing" and details["loc"] == ("body",):
-        return _answer(400, "the call has no body; it takes JSON")
-    field = ".".join(str(part) for part in details["loc"] if part != "body") or "the body"
-    return _answer(400, f"{field}: {details['msg']}")
+        return answer(400, "the call has no body; it takes JSON")
+    return answer(400, mistake_in_words(details))
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
-        return _answer(500, str(error))
+        return answer(500, str(error))
     match error.status_code:
         case 404:
-            return _answer(404, "this provider has no such call")
+            return answer(404, "this provider has no such call")
         case 405:
-            return _answer(405, "this call wants another HTTP method")
+            return answer(405, "this call wants another HTTP method")
         case status:
-            return _answer(status, str(error.detail))
+            return answer(status, str(error.detail))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("call failed", path=request.url.path, exc_info=error)
-    return _answer(500, "the provider failed; its log says why")
+    return answer(500, "the provider failed; its log says why")

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from slurm_provider.facade.auth import from_core
+from slurm_provider.facade.auth import documented
 from slurm_provider.ucloud.bulk import BulkResponse, Empty, Received
 
-router = APIRouter(dependencies=[Depends(from_core)])
+router = APIRouter(dependencies=[Depends(documented)])
 
 RESOURCES = ("files/collections", "ingresses", "networkips", "licenses", "private-networks")
 

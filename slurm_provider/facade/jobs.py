@@ -6,28 +6,33 @@ each item, in order; `null` and `{}` both stand for "done".
 
 import asyncio
 import operator
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial, reduce
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
+from pydantic import ValidationError
 
 from slurm_provider.config import Era
-from slurm_provider.facade.auth import ActingUser, from_core
-from slurm_provider.facade.errors import Refused
+from slurm_provider.facade.auth import ActingUser, documented
+from slurm_provider.facade.errors import Refused, mistake_in_words
 from slurm_provider.facade.services import Services, TheServices
 from slurm_provider.facade.support import support_of
 from slurm_provider.jobmap import JobChange, JobMap, JobRow
+from slurm_provider.jobmap.store import Decision
 from slurm_provider.rpc.cluster import ClusterUnavailable
 from slurm_provider.tracker.intake import JobRefused
 from slurm_provider.tracker.operations import OperationRefused
 from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse, Empty, FindByStringId, Received
 from slurm_provider.ucloud.control import JobUpdate
-from slurm_provider.ucloud.jobs import Job, JobState, ResourceOwner, SimpleDuration
+from slurm_provider.ucloud.jobs import Job, JobState, NewJob, ResourceOwner, SimpleDuration, UnreadJob
 from slurm_provider.ucloud.support import ComputeSupport
 from slurm_provider.ucloud.utilization import Utilization
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(from_core)])
+log = structlog.get_logger()
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(documented)])
 
 
 @router.get("/retrieveProducts")
@@ -38,22 +43,24 @@ async def retrieve_products(services: TheServices) -> BulkResponse[ComputeSuppor
 
 
 @router.post("")
-async def create(request: BulkRequest[Job], services: TheServices) -> BulkResponse[FindByStringId | None]:
+async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkResponse[FindByStringId | None]:
     """Submit jobs. A job that is known already is not submitted again.
 
     What can be seen to be wrong is refused: with 400 when it is the only item, else by a FAILURE
     update for that item. Once the intent is written, a job's fate is told by updates alone.
     """
+    ids = [_id_of(item, index) for index, item in enumerate(request.items)]
     new = []
-    for job in request.items:
+    for job_id, item in zip(ids, request.items, strict=True):
         try:
-            if checked := await services.intake.check(job):
+            if checked := await _checked(job_id, item, services):
                 new.append(checked)
         except JobRefused as error:
             if len(request.items) == 1:
-                raise Refused(400, str(error)) from error
+                place = "items.0." if isinstance(item, UnreadJob) else ""
+                raise Refused(400, f"{place}{error}") from error
             update = JobUpdate(state=JobState.FAILURE, status=f"The job cannot run: {error}")
-            await services.jobmap.call(JobMap.tell, job.id, update)
+            await services.jobmap.call(JobMap.tell, job_id, update)
     await services.jobmap.call(JobMap.add_jobs, new)
     tries = [services.tracker.submitter.start(row.job_id) for row, _ in new]
     if tries:
@@ -63,20 +70,72 @@ async def create(request: BulkRequest[Job], services: TheServices) -> BulkRespon
     return BulkResponse(responses=[None] * len(request.items))
 
 
+def _id_of(item: Job | UnreadJob, index: int) -> str:
+    if item.id is None:
+        raise Refused(400, _mistake(item, "items", index))
+    return item.id
+
+
+def _mistake(item: UnreadJob, *place: str | int) -> str:
+    try:
+        Job.model_validate(item.root)
+    except ValidationError as error:
+        return mistake_in_words(error.errors()[0], *place)
+    return "not understood"
+
+
+async def _checked(job_id: str, item: Job | UnreadJob, services: Services) -> tuple[JobRow, JobChange] | None:
+    """Return what is to be written of a new job, None for one that is known; raise JobRefused."""
+    try:
+        if isinstance(item, Job):
+            return await services.intake.check(item)
+        if await services.jobmap.call(JobMap.job, job_id):
+            return None
+        raise JobRefused(_mistake(item))
+    except JobRefused:
+        raise
+    except Exception as error:
+        log.exception("job not understood", job_id=job_id)
+        raise JobRefused("the provider could not understand the job") from error
+
+
 @router.post("/terminate")
 async def terminate(
-    request: BulkRequest[Job], services: TheServices, user: ActingUser
+    request: BulkRequest[Job], services: TheServices, user: ActingUser, background: BackgroundTasks
 ) -> BulkResponse[Empty]:
-    """End jobs: the wish is written, Slurm asked, and the end told once Slurm confirms it."""
-    for job in request.items:
-        if await services.jobmap.call(JobMap.job, job.id) is None:
-            await services.adoption.adopt(job)
-        wish = partial(_wish_to_end, user=user, era=services.config.core.era)
-        row = await services.jobmap.call(JobMap.change_job, job.id, wish)
-        if row is not None and not row.state.is_final:
-            await _cancel(row, services)
-    services.tracker.hurry()
+    """End jobs: the wish is written, Slurm asked, and the end told once Slurm confirms it.
+
+    A job that is not known is looked for in Slurm once the call has been answered, then ended.
+    """
+    wish = partial(_wish_to_end, user=user, era=services.config.core.era)
+    unknown = await _end(request.items, wish, services)
+    if unknown:
+        background.add_task(_adopt_and_end, unknown, wish, services)
     return BulkResponse(responses=[Empty() for _ in request.items])
+
+
+async def _end(jobs: Sequence[Job], wish: Decision, services: Services) -> list[Job]:
+    """Write the wish to end jobs and ask Slurm for it; return the jobs that are not known."""
+    deadline = asyncio.get_running_loop().time() + services.config.facade.create_wait_seconds
+    living, unknown = [], []
+    for job in jobs:
+        row = await services.jobmap.call(JobMap.change_job, job.id, wish)
+        if row is None:
+            unknown.append(job)
+        elif not row.state.is_final:
+            living.append(row)
+    try:
+        async with asyncio.timeout_at(deadline):
+            await asyncio.gather(*(_cancel(row, services) for row in living))
+    except TimeoutError:
+        log.info("not every job cancelled at once", jobs=len(living))  # every tick asks again
+    services.tracker.hurry_and_tell()
+    return unknown
+
+
+async def _adopt_and_end(jobs: Sequence[Job], wish: Decision, services: Services) -> None:
+    await services.adoption.verify(jobs)
+    await _end(jobs, wish, services)
 
 
 def _wish_to_end(row: JobRow, *, user: str | None, era: Era) -> JobChange | None:
@@ -93,14 +152,16 @@ def _wish_to_end(row: JobRow, *, user: str | None, era: Era) -> JobChange | None
 
 async def _cancel(row: JobRow, services: Services) -> None:
     """Ask Slurm at once; the tracker asks again at every tick until the job has ended."""
-    if row.slurm_id is None:
+    cluster = services.clusters.get(row.cluster)
+    if cluster is None:
+        log.warning("job not cancelled", job_id=row.job_id, reason=f"there is no [clusters.{row.cluster}]")
+    elif row.slurm_id is None:
         services.tracker.submitter.start(row.job_id)
-        return
-    try:
-        async with asyncio.timeout(services.config.facade.create_wait_seconds):
-            await services.clusters[row.cluster].cancel(row.local_user, row.slurm_id)
-    except (ClusterUnavailable, TimeoutError):
-        return
+    else:
+        try:
+            await cluster.cancel(row.local_user, row.slurm_id)
+        except ClusterUnavailable as error:
+            log.warning("job not cancelled yet", job_id=row.job_id, reason=str(error))
 
 
 class ExtendItem(Received):
@@ -141,13 +202,23 @@ async def _each(operations: list[Coroutine[Any, Any, None]], services: Services)
     """Do all operations, and answer 400 with every reason where some could not be done."""
     outcomes = await asyncio.gather(*operations, return_exceptions=True)
     services.tracker.hurry_and_tell()
-    refusals = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-    for refusal in refusals:
-        if not isinstance(refusal, OperationRefused):
-            raise refusal
-    if refusals:
-        raise Refused(400, "; ".join(dict.fromkeys(str(refusal) for refusal in refusals)))
+    reasons = [_reason(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
+    if reasons:
+        raise Refused(400, "; ".join(dict.fromkeys(reasons)))
     return BulkResponse(responses=[Empty() for _ in operations])
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case OperationRefused():
+            return str(error)
+        case ClusterUnavailable():
+            return f"Slurm does not answer just now, try again later: {error}"
+        case Exception():
+            log.error("operation failed", exc_info=error)
+            return "the provider could not do it; its log says why"
+        case _:
+            raise error
 
 
 @router.post("/verify")

@@ -5,9 +5,16 @@ import secrets
 import time
 
 import structlog
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from slurm_provider.facade.errors import Refused, refusal
+
 log = structlog.get_logger()
+
+LARGEST_BODY_BYTES = 16 << 20
+"""Of a request. Core's largest ones have some hundred kilobytes."""
 
 _QUIET = ("/healthz", "/readyz")
 
@@ -47,6 +54,9 @@ class UCloudConventions:
 
         try:
             await self._app(scope, receive, note_status)
+        except Exception:
+            status = status or 500  # the answer is given further out
+            raise
         finally:
             if scope["path"] not in _QUIET:
                 log.info(
@@ -56,3 +66,35 @@ class UCloudConventions:
                     status=status,
                     seconds=round(time.monotonic() - started, 3),
                 )
+
+
+class BodyLimit:
+    """Refuses bodies above a size with 413: at once by the length they announce, else while they come."""
+
+    def __init__(self, app: ASGIApp, largest_bytes: int = LARGEST_BODY_BYTES) -> None:
+        self._app = app
+        self._largest_bytes = largest_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._largest_bytes:
+            await refusal(self._too_large())(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._largest_bytes:
+                raise HTTPException(413, self._too_large().why)
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the body is larger than {self._largest_bytes >> 20} MiB")

@@ -49,6 +49,11 @@ class JobRow:
     """The request to the sidecar as JSON."""
     tries: int = 0
     last_try_at: int | None = None
+    """When the last try to submit began or, once it was answered, when that was."""
+    try_answered: bool = True
+    """Whether the last try was answered: if not, sbatch may still be running."""
+    doubts: int = 0
+    """Tries that Slurm answered without taking the job or turning it down."""
     slurm_id: int | None = None
     slurm_submit_time: int | None = None
     """Slurm's submit time of the attempt last seen in the queue."""

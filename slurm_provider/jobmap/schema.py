@@ -47,6 +47,8 @@ def m001_tables(db: Database) -> None:
             submit_request        TEXT,
             tries                 INTEGER NOT NULL,
             last_try_at           INTEGER,
+            try_answered          INTEGER NOT NULL,
+            doubts                INTEGER NOT NULL,
             slurm_id              INTEGER,
             slurm_submit_time     INTEGER,
             slurm_state           TEXT,

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -165,6 +165,14 @@ class JobMap:
         with self._writing():
             self._post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
 
+    def tell_if_unknown(self, job_id: str, update: JobUpdate) -> bool:
+        """Queue an update about a job unless it is in the map by now; return whether it was queued."""
+        with self._writing():
+            if self.job(job_id) is not None:
+                return False
+            self._post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+        return True
+
     # outbox
 
     def _post(self, job_id: str, kind: OutboxKind, body: str) -> None:
@@ -177,6 +185,28 @@ class JobMap:
             "SELECT id, job_id, kind, body, tries FROM outbox"
             " WHERE delivered_at IS NULL AND refused_at IS NULL ORDER BY id LIMIT ?",
             [limit],
+        )
+        return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
+
+    def deliverable(self, kind: OutboxKind, limit: int, without: Collection[str] = ()) -> list[OutboxItem]:
+        """Return the oldest items of a kind that may go to Core now, in order.
+
+        An item behind one of the other kind of the same job waits, and so does all that belongs to
+        the jobs `without`. The limit holds for this kind alone, so neither kind keeps out the other.
+        """
+        rows = self._db.query(
+            """
+            WITH others AS (
+                SELECT job_id, min(id) AS first FROM outbox
+                 WHERE delivered_at IS NULL AND refused_at IS NULL AND kind <> :kind GROUP BY job_id
+            )
+            SELECT id, outbox.job_id, kind, body, tries FROM outbox LEFT JOIN others USING (job_id)
+             WHERE delivered_at IS NULL AND refused_at IS NULL AND kind = :kind
+               AND (first IS NULL OR id < first)
+               AND outbox.job_id NOT IN (SELECT value FROM json_each(:without))
+             ORDER BY id LIMIT :limit
+            """,
+            {"kind": kind, "limit": limit, "without": json.dumps(list(without))},
         )
         return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
 
@@ -282,6 +312,7 @@ def _as_is(value: Any) -> Any:
 
 _TYPES: dict[str, Callable[[Any], Any]] = {
     "submission": Submission,
+    "try_answered": bool,
     "state": JobState,
     "wished_state": lambda value: value and JobState(value),
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts one replica: writes the files that /etc/ucloud shows it, then runs command.sh.
+# Starts one replica: writes the files that /etc/ucloud shows it, then runs $UCLOUD_COMMAND.
 #   $1  container: in a root rebuilt around /etc/ucloud and /work; native: as the node is, files under $UCLOUD_DIR
 set -eu
 
@@ -19,7 +19,7 @@ export UCLOUD_RANK="$rank" UCLOUD_TASK_COUNT="$index"
 
 if [ "$1" = native ]; then
     export UCLOUD_DIR="$etc"
-    exec bash "$UCLOUD_CONTROL/command.sh"
+    exec bash -c 'command=$UCLOUD_COMMAND; unset UCLOUD_COMMAND; eval "$command"'
 fi
 
 if ! command -v bwrap >/dev/null; then
@@ -41,4 +41,4 @@ for entry in /* /.[!.]* /etc/* /etc/.[!.]*; do
     fi
 done
 exec bwrap "$@" --ro-bind "$etc" /etc/ucloud --bind "$PWD" /work --chdir /work \
-    bash "$UCLOUD_CONTROL/command.sh"
+    bash -c 'command=$UCLOUD_COMMAND; unset UCLOUD_COMMAND; eval "$command"'

@@ -1,18 +1,25 @@
 """A job as Core sends it becomes a plan: all that Slurm has to be told, but for who submits it."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.invocation import command_line, exports
-from slurm_provider.launch.script import CONTROL_FOLDER, batch_script, control_files
+from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
 from slurm_provider.launch.values import Values, resolve
-from slurm_provider.rpc.v1.submission_pb2 import ControlFile, SubmitRequest
+from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
 from slurm_provider.ucloud.jobs import Application, Job, JobSpecification
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LONGEST_YEARS = 10
+LONGEST_SECONDS = LONGEST_YEARS * 365 * 86400
+MOST_REPLICAS = 1_000_000
 _CONTAINER_BACKENDS = ("DOCKER", "SINGULARITY")
+
+START_WITHIN_SECONDS = 20
+"""How long after a request the sidecar may still start sbatch."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,6 @@ class Plan:
     time_limit_seconds: int | None
     time_is_default: bool
     script: str
-    control_files: tuple[ControlFile, ...]
     values: Values
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
@@ -51,7 +57,7 @@ class Plan:
             folder=job_folder.format(user=local_user, job=self.job_id),
             control_folder=CONTROL_FOLDER,
             script=self.script,
-            control_files=self.control_files,
+            start_within_seconds=START_WITHIN_SECONDS,
             confined_paths=self.values.confined_paths,
         )
 
@@ -59,6 +65,7 @@ class Plan:
 def plan(job: Job, config: FacadeConfig) -> Plan:
     """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be."""
     job_id = checked_job_id(job.id)
+    _check_texts(job)
     specification = job.specification or JobSpecification()
     application = job.status.resolvedApplication if job.status else None
     if application is None or application.invocation is None or not application.invocation.invocation:
@@ -69,10 +76,12 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
     values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
     for resource in specification.resources or []:
         raise LaunchError(f"a job cannot have a resource of type '{resource.type}' on this provider")
-    files = control_files(
-        software,
-        exports(invocation.environment or {}, values),
-        command_line(invocation.invocation or [], values),
+    script = batch_script(
+        job_id,
+        container=container,
+        software=software,
+        exports=exports(invocation.environment or {}, values),
+        command_line=command_line(invocation.invocation or [], values),
     )
     return Plan(
         job_id=job_id,
@@ -81,8 +90,7 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
         replicas=_replicas(specification, application),
         time_limit_seconds=_time_limit(specification, application),
         time_is_default=specification.timeAllocation is None,
-        script=batch_script(job_id, container=container),
-        control_files=tuple(files),
+        script=script,
         values=values,
     )
 
@@ -92,6 +100,37 @@ def checked_job_id(job_id: str) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise LaunchError(f"{job_id!r} cannot be the id of a job")
     return job_id
+
+
+def _checked_seconds(seconds: int) -> int:
+    """Return a length of time unchanged; raise LaunchError for one that no job can be given."""
+    if seconds <= 0:
+        raise LaunchError("the time allocation of a job must be longer than nothing")
+    if seconds > LONGEST_SECONDS:
+        raise LaunchError(f"the time allocation of a job can be at most {LONGEST_YEARS} years")
+    return seconds
+
+
+def _check_texts(job: Job) -> None:
+    """Raise LaunchError for text that no file can hold: JSON may name half of a character."""
+    for place, text in _texts(job.model_dump(exclude_none=True), ()):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            where = ".".join(place).encode(errors="replace").decode()
+            raise LaunchError(f"{where}: the text is not Unicode") from error
+
+
+def _texts(value: object, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*place, key), key
+            yield from _texts(inner, (*place, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*place, str(index)))
 
 
 def _product(specification: JobSpecification, config: FacadeConfig) -> Product:
@@ -130,6 +169,8 @@ def _replicas(specification: JobSpecification, application: Application) -> int:
     replicas = 1 if specification.replicas is None else specification.replicas
     if replicas < 1:
         raise LaunchError(f"a job needs at least one replica, not {replicas}")
+    if replicas > MOST_REPLICAS:
+        raise LaunchError(f"a job can have at most {MOST_REPLICAS} replicas")
     if replicas > 1 and application.invocation and application.invocation.allowMultiNode is False:
         raise LaunchError(f"the application runs on one node only; {replicas} were asked for")
     return replicas
@@ -138,9 +179,6 @@ def _replicas(specification: JobSpecification, application: Application) -> int:
 def _time_limit(specification: JobSpecification, application: Application) -> int | None:
     """Return the seconds asked for, else the tool's default; None leaves it to the partition's maximum."""
     if specification.timeAllocation is not None:
-        seconds = specification.timeAllocation.total_seconds()
-        if seconds <= 0:
-            raise LaunchError("the time allocation of a job must be longer than nothing")
-        return seconds
+        return _checked_seconds(specification.timeAllocation.total_seconds())
     default = application.tool.defaultTimeAllocation
-    return (default.total_seconds() or None) if default else None
+    return _checked_seconds(default.total_seconds()) if default and default.total_seconds() else None

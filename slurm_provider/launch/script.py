@@ -1,21 +1,25 @@
-"""The text of a job: its batch script and the files beside it.
+"""The text of a job: one batch script that holds all it runs.
 
-In the job's folder (`/work` to the application) a control folder holds
-`job.sh` (the batch script), `launcher.sh` (started once a replica), `command.sh` (environment and
-command line of the application), `nodes` and, a replica each, `rank-N/` (shown as /etc/ucloud).
+In the job's folder (`/work` to the application) a control folder holds a copy of the batch script
+(`job.sh`), its own output (`batch.log`), the addresses of the nodes (`nodes`) and, for each replica,
+`rank-N/`, which the replica sees as /etc/ucloud.
 """
 
+import hashlib
 from collections.abc import Sequence
 from importlib import resources
 
+from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.invocation import Literal
-from slurm_provider.rpc.v1.submission_pb2 import ControlFile
 
 # srun writes one stdout and one stderr file a replica; %t is its rank.
 _BATCH_SCRIPT = """\
-# UCloud job {job_id}: one launcher a replica, started by srun.
+# UCloud job {job_id}: one launcher a replica, started by srun, runs the command.
 export UCLOUD_JOB_ID={quoted_job_id}
 export UCLOUD_CONTROL="$PWD/{control_folder}"
+UCLOUD_COMMAND={command}
+export UCLOUD_COMMAND
+launcher={launcher}
 
 # Addresses that work from the other nodes: the name where it resolves, else what Slurm itself uses.
 scontrol show hostnames "$SLURM_JOB_NODELIST" | while read -r node; do
@@ -27,7 +31,7 @@ scontrol show hostnames "$SLURM_JOB_NODELIST" | while read -r node; do
 done >"$UCLOUD_CONTROL/nodes"
 
 srun --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
-    sh "$UCLOUD_CONTROL/launcher.sh" {root}
+    sh -c "$launcher" launcher {root}
 code=$?
 
 # A program that a signal ended shows as 128 + signal: end the same way, so that Slurm records the signal.
@@ -41,20 +45,34 @@ exit "$code"
 CONTROL_FOLDER = ".ucloud"
 """Name of the control folder within the job's folder."""
 
+# Linux takes no longer text in a process's environment (MAX_ARG_STRLEN).
+_COMMAND_BYTES = 120_000
 
-def batch_script(job_id: str, *, container: bool) -> str:
-    """Return the batch script's text, which the sidecar puts below the #SBATCH lines."""
+
+def batch_script(
+    job_id: str, *, container: bool, software: str | None, exports: Sequence[str], command_line: str
+) -> str:
+    """Return the batch script's text, which the sidecar puts below the #SBATCH lines.
+
+    `software` is a folder to put on PATH; `exports` and `command_line` are lines of bash. Raises
+    LaunchError for a command that is too long to be handed over.
+    """
+    path = [f'export PATH={Literal(software).quoted()}:"$PATH"'] if software else []
+    command = "\n".join([*path, *exports, f"exec {command_line}"])
+    if len(command.encode()) > _COMMAND_BYTES:
+        raise LaunchError("the parameters of the job are too long; put long text into a file")
     return _BATCH_SCRIPT.format(
         job_id=job_id,
         quoted_job_id=Literal(job_id).quoted(),
         control_folder=CONTROL_FOLDER,
+        command=_here_document(command),
+        launcher=_here_document(resources.files(__package__).joinpath("launcher.sh").read_text()),
         root="container" if container else "native",
     )
 
 
-def control_files(software: str | None, exports: Sequence[str], command_line: str) -> list[ControlFile]:
-    """Return launcher.sh and command.sh; `software` is a folder to put on PATH."""
-    path = [f'export PATH={Literal(software).quoted()}:"$PATH"'] if software else []
-    command = "\n".join([*path, *exports, f"exec {command_line}", ""])
-    launcher = resources.files(__package__).joinpath("launcher.sh").read_text()
-    return [ControlFile(name="launcher.sh", text=launcher), ControlFile(name="command.sh", text=command)]
+def _here_document(text: str) -> str:
+    """Return an expression of bash that yields the text as it is, and that a person can read."""
+    # No text holds its own digest, so none can end the document before its end.
+    end = f"END-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"$(cat <<'{end}'\n{text.rstrip()}\n{end}\n)"

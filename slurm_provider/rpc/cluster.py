@@ -1,5 +1,6 @@
 """A cluster as the façade sees it: the calls of its sidecar, with one kind of error."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +27,11 @@ from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
 from slurm_provider.rpc.v1.submission_pb2 import CancelRequest, SubmitRequest, SubmitResponse
 from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 
+CONNECT_TIMEOUT_SECONDS = 2.0
 CALL_TIMEOUT_SECONDS = 90.0
 """Above the time-out of the sidecar's own Slurm commands."""
+CANCEL_TIMEOUT_SECONDS = 30.0
+"""A cancellation is asked for again at every tick."""
 
 
 class ClusterUnavailable(Exception):
@@ -52,6 +56,14 @@ class Cluster:
         """Close the connection."""
         await self._channel.close()
 
+    async def connected(self) -> None:
+        """Raise ClusterUnavailable when there is no connection: what is sent then surely never arrives."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                await self._channel.channel_ready()
+        except TimeoutError as error:
+            raise ClusterUnavailable("the sidecar cannot be reached") from error
+
     async def submit(self, request: SubmitRequest) -> SubmitResponse:
         """Submit a job."""
         try:
@@ -61,8 +73,9 @@ class Cluster:
 
     async def cancel(self, local_user: str, slurm_id: int) -> None:
         """Ask Slurm to end a job, as its owner."""
+        request = CancelRequest(local_user=local_user, slurm_id=slurm_id)
         try:
-            await self._submission.Cancel(CancelRequest(local_user=local_user, slurm_id=slurm_id), **_call())
+            await self._submission.Cancel(request, **_call(CANCEL_TIMEOUT_SECONDS))
         except grpc.aio.AioRpcError as error:
             raise _unavailable(error) from error
 
@@ -126,10 +139,10 @@ class Cluster:
             raise _unavailable(error) from error
 
 
-def _call() -> dict[str, Any]:
+def _call(timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> dict[str, Any]:
     """Return a call's time-out and its request id: that of the HTTP request, or a new one."""
     request_id = structlog.contextvars.get_contextvars().get("request_id") or secrets.token_hex(8)
-    return {"timeout": CALL_TIMEOUT_SECONDS, "metadata": ((REQUEST_ID, request_id),)}
+    return {"timeout": timeout_seconds, "metadata": ((REQUEST_ID, request_id),)}
 
 
 def _unavailable(error: grpc.aio.AioRpcError) -> ClusterUnavailable:

@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import pwd
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
 from slurm_provider.rpc.v1.submission_pb2 import (
     CancelRequest,
     CancelResponse,
+    Doubt,
     Refusal,
     SubmitRequest,
     SubmitResponse,
@@ -38,8 +41,11 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
     try:
         match request.WhichOneof("call"):
             case "submit":
-                response.submit.CopyFrom(await submit(request.submit, runner, runs))
+                check_user(request.submit.local_user)
+                submitted = await submit(request.submit, request.start_before, runner, runs)
+                response.submit.CopyFrom(submitted)
             case "cancel":
+                check_user(request.cancel.local_user)
                 response.cancel.CopyFrom(await cancel(request.cancel, runner, runs))
             case other:
                 response.failure = f"the agent does not know the call {other}"
@@ -52,8 +58,21 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
     await writer.drain()
 
 
-async def submit(request: SubmitRequest, runner: Runner, runs: list[CommandRun]) -> SubmitResponse:
-    """Write the job's folder and submit its batch script; what fails before sbatch is a refusal."""
+def check_user(local_user: str) -> None:
+    """Raise PermissionError for a call that is meant for another user's agent."""
+    own = pwd.getpwuid(os.getuid()).pw_name
+    if local_user != own:
+        raise PermissionError(f"this is the agent of '{own}', not of '{local_user}'")
+
+
+async def submit(
+    request: SubmitRequest, start_before: float, runner: Runner, runs: list[CommandRun]
+) -> SubmitResponse:
+    """Write the job's folder and submit its batch script; what fails before sbatch is a refusal.
+
+    After `start_before` sbatch is not started any more: the caller may have looked for the job in
+    vain and be about to submit it again.
+    """
     try:
         folder, script = await asyncio.to_thread(prepare, request, Path.home())
     except (FolderRefused, InvalidDirective) as error:
@@ -61,7 +80,9 @@ async def submit(request: SubmitRequest, runner: Runner, runs: list[CommandRun])
     except OSError as error:
         reason = f"the job's folder cannot be written: {error.strerror}: {error.filename}"
         return SubmitResponse(refused=Refusal(reason=reason))
-    return await runner.run(Sbatch(script_path=str(script), folder=str(folder)), runs)
+    if time.monotonic() > start_before:
+        return SubmitResponse(doubt=Doubt(reason="the job's folder could not be written in time"))
+    return await runner.run(Sbatch(script=script, folder=str(folder)), runs)
 
 
 async def cancel(request: CancelRequest, runner: Runner, runs: list[CommandRun]) -> CancelResponse:

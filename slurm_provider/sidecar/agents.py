@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, SpawnRequest, SpawnResponse
 from slurm_provider.sidecar.framing import read_message, write_message
@@ -67,12 +68,20 @@ class Agent:
             del self._waiting[request.sequence]
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Hand answers to the calls that wait for them, until the agent ends or talks nonsense.
+
+        The agent runs as its user, who can make it say anything: it is believed about that user's
+        calls alone.
+        """
         try:
             while response := await read_message(reader, AgentResponse):
                 answer = self._waiting.get(response.sequence)
                 if answer and not answer.done():
                     answer.set_result(response)
+        except (DecodeError, ValueError, OSError) as error:
+            log.warning("agent not understood", pid=self.pid, reason=str(error))
         finally:
+            self._writer.close()
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(AgentGone("the user's agent ended before it answered"))
@@ -93,7 +102,11 @@ class Agents:
         self._spawner = spawner
         self._idle_seconds = idle_seconds
         self._agents: dict[str, Agent] = {}
-        self._starting = asyncio.Lock()
+        self._starts: dict[str, asyncio.Task[Agent]] = {}
+        self._spawning = asyncio.Lock()
+        self._sequence = 0
+        self.spawner_gone = asyncio.Event()
+        """Set when the spawner no longer answers: nothing can be done for new users then."""
 
     async def call(self, local_user: str, request: AgentRequest) -> AgentResponse:
         """Return the answer of the user's agent, started if there is none.
@@ -103,32 +116,52 @@ class Agents:
         return await (await self._agent(local_user)).call(request)
 
     async def _agent(self, local_user: str) -> Agent:
-        async with self._starting:
-            agent = self._agents.get(local_user)
-            if agent is None or agent.gone:
-                agent = self._agents[local_user] = await self._start(local_user)
-            agent.last_used = time.monotonic()
-            return agent
+        agent = self._agents.get(local_user)
+        if agent is None or agent.gone:
+            # A caller may go away while the agent starts: the start goes on, for the spawner's answer
+            # must be read by whoever asked for it.
+            start = self._starts.get(local_user)
+            if start is None:
+                start = self._starts[local_user] = asyncio.create_task(self._start(local_user))
+                start.add_done_callback(lambda _: self._starts.pop(local_user, None))
+            agent = await asyncio.shield(start)
+        agent.last_used = time.monotonic()
+        return agent
 
     async def _start(self, local_user: str) -> Agent:
-        response, connection = await asyncio.to_thread(self._spawn, local_user)
+        async with self._spawning:
+            self._sequence += 1
+            request = SpawnRequest(local_user=local_user, sequence=self._sequence)
+            try:
+                response, connection = await asyncio.to_thread(self._spawn, request)
+            except SpawnerGone:
+                self.spawner_gone.set()
+                raise
         if connection is None:
             log.warning("agent refused", local_user=local_user, reason=response.refusal)
             raise AgentRefused(response.refusal)
         log.info("agent started", local_user=local_user, pid=response.pid)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
-        return Agent(response.pid, reader, writer)
+        agent = self._agents[local_user] = Agent(response.pid, reader, writer)
+        return agent
 
-    def _spawn(self, local_user: str) -> tuple[SpawnResponse, socket.socket | None]:
+    def _spawn(self, request: SpawnRequest) -> tuple[SpawnResponse, socket.socket | None]:
+        """Ask the spawner, and believe only the answer to this very question.
+
+        After a time-out the next answer would be another user's agent, so there is no going on.
+        """
+        if self.spawner_gone.is_set():
+            raise SpawnerGone("the spawner does not answer")
         try:
-            self._spawner.send(SpawnRequest(local_user=local_user).SerializeToString())
+            self._spawner.send(request.SerializeToString())
             packet, descriptors, _, _ = socket.recv_fds(self._spawner, PACKET_BYTES, 1)
         except OSError as error:
             raise SpawnerGone(f"the spawner does not answer: {error}") from error
-        if not packet:
-            raise SpawnerGone("the spawner has ended")
         connection = socket.socket(fileno=descriptors[0]) if descriptors else None
-        return SpawnResponse.FromString(packet), connection
+        response = SpawnResponse.FromString(packet)
+        if (response.local_user, response.sequence) != (request.local_user, request.sequence):
+            raise SpawnerGone("the spawner has ended, or answers another question")
+        return response, connection
 
     async def end_idle(self) -> None:
         """End agents that have had nothing to do for a while; runs until it is cancelled."""

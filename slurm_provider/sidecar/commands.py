@@ -24,38 +24,45 @@ class Runner:
 
         Raises what the command's `parse` raises, SlurmUnavailable above all.
         """
-        outcome, run = await self._execute(command.argv())
+        environment = {**self.environment, **command.environment()}
+        outcome, run = await self._execute(command.argv(), environment, command.stdin())
         runs.append(run)
         return command.parse(outcome)
 
-    async def _execute(self, argv: list[str]) -> tuple[Outcome, CommandRun]:
+    async def _execute(
+        self, argv: list[str], environment: dict[str, str], stdin: str
+    ) -> tuple[Outcome, CommandRun]:
         started = time.monotonic()
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=dict(self.environment),
+                env=environment,
                 start_new_session=True,
             )
         except OSError as error:
             outcome = Outcome(127, "", f"{argv[0]}: {error.strerror}")
         else:
-            outcome = await self._wait(process)
+            outcome = await self._wait(process, stdin.encode())
         seconds = time.monotonic() - started
         run = CommandRun(
             argv=argv, returncode=outcome.returncode, seconds=seconds, stderr=outcome.stderr[-2000:]
         )
         return outcome, run
 
-    async def _wait(self, process: asyncio.subprocess.Process) -> Outcome:
+    async def _wait(self, process: asyncio.subprocess.Process, stdin: bytes) -> Outcome:
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                stdout, stderr = await process.communicate()
+                stdout, stderr = await process.communicate(stdin)
         except TimeoutError:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             stdout, stderr = await process.communicate()
-            return Outcome(None, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
-        return Outcome(process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+            return _outcome(None, stdout, stderr)
+        return _outcome(process.returncode, stdout, stderr)
+
+
+def _outcome(returncode: int | None, stdout: bytes, stderr: bytes) -> Outcome:
+    return Outcome(returncode, stdout.decode(errors="surrogateescape"), stderr.decode(errors="replace"))

@@ -1,6 +1,7 @@
 """A job's folder, written as the local user."""
 
 import os
+import stat
 from pathlib import Path
 
 from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath, SubmitRequest
@@ -11,8 +12,8 @@ class FolderRefused(Exception):
     """A folder or file of the job that cannot be used; the text is for the user."""
 
 
-def prepare(request: SubmitRequest, home: Path) -> tuple[Path, Path]:
-    """Make the job's folder and its control folder; return the folder and the batch script in it.
+def prepare(request: SubmitRequest, home: Path) -> tuple[Path, str]:
+    """Make the job's folder and its control folder; return the folder and the text of the batch script.
 
     Doing it twice does no harm. Raises FolderRefused, InvalidDirective or OSError; then nothing
     has been submitted.
@@ -26,13 +27,23 @@ def prepare(request: SubmitRequest, home: Path) -> tuple[Path, Path]:
     for path in (folder, control):
         if path.is_symlink() or path.stat().st_uid != os.getuid():
             raise FolderRefused(f"the folder {path} is there already and belongs to somebody else")
-    script = control / "job.sh"
-    script.write_text(batch_script(request, str(folder), str(control)))
-    for file in request.control_files:
-        if "/" in file.name:
-            raise FolderRefused(f"{file.name!r} is no name of a file")
-        (control / file.name).write_text(file.text)
+    _check_parents(folder)
+    script = batch_script(request, str(folder), str(control))
+    # A copy to read: what runs is what sbatch is given.
+    (control / "job.sh").write_text(script)
     return folder, script
+
+
+def _check_parents(folder: Path) -> None:
+    """Raise FolderRefused where another user could put a folder of theirs in this one's place.
+
+    That is so below a folder that everybody may write to, unless it is sticky and what is in it is
+    the user's or root's. Folders that only a group may write to are the site's choice.
+    """
+    for path, parent in zip(folder.parents, list(folder.parents)[1:], strict=False):
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and (not mode & stat.S_ISVTX or path.stat().st_uid not in (0, os.getuid())):
+            raise FolderRefused(f"the folder {path} could be another user's: anybody can write to {parent}")
 
 
 def _expand(folder: str, home: Path) -> Path:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import grpc.aio
@@ -26,11 +25,11 @@ from slurm_provider.rpc.v1 import (
     submission_pb2,
     submission_pb2_grpc,
 )
-from slurm_provider.sidecar.agents import Agents
+from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.slurm.command import SlurmUnavailable
-from slurm_provider.slurm.message_timeout import ScontrolMessageTimeout
+from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
 log = structlog.get_logger()
 
@@ -43,8 +42,11 @@ SERVICES = (
 )
 
 
-async def serve(config: Sidecar, spawner: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; calls in flight get a moment to finish."""
+async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> None:
+    """Serve until SIGTERM or SIGINT; calls in flight get a moment to finish.
+
+    Raises SpawnerGone when the spawner ends first: whoever started us has to start both anew.
+    """
     operator = operator_runner(config)
     await check_time_out(operator, config.command_timeout_seconds)
     agents = Agents(spawner, config.agent_idle_seconds)
@@ -64,15 +66,21 @@ async def serve(config: Sidecar, spawner: socket.socket) -> None:
     notify_ready()
 
     stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_reader(os.pidfd_open(spawner_pid), agents.spawner_gone.set)
     ending_idle = asyncio.create_task(agents.end_idle())
-    await stopping.wait()
-    ending_idle.cancel()
-    with suppress(asyncio.CancelledError):
-        await ending_idle
+    stopped = asyncio.create_task(stopping.wait())
+    broken = asyncio.create_task(agents.spawner_gone.wait())
+    await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
     await server.stop(grace=config.command_timeout_seconds)
+    for task in (ending_idle, stopped, broken):
+        task.cancel()
+    await asyncio.gather(ending_idle, stopped, broken, return_exceptions=True)
     await agents.close()
+    if not stopping.is_set():
+        raise SpawnerGone("the spawner has ended or does not answer; start the sidecar anew")
 
 
 class TimeOutTooShort(Exception):
@@ -85,7 +93,7 @@ async def check_time_out(operator: Runner, seconds: float) -> None:
     sbatch would be killed although its job may be accepted. While Slurm does not answer nothing is checked.
     """
     try:
-        message_timeout = await operator.run(ScontrolMessageTimeout(), [])
+        message_timeout = (await operator.run(ScontrolShowConfig(), [])).message_timeout_seconds
     except SlurmUnavailable as error:
         log.warning("Slurm does not answer yet", reason=str(error))
         return
@@ -105,13 +113,13 @@ def operator_runner(config: Sidecar) -> Runner:
 
 
 def main() -> None:
-    """Serve by the configuration file that is the first argument, with the spawner on the second's socket."""
+    """Serve by the file that is the first argument, with a spawner: its socket, its process id."""
     configure_logs()
     config = load_sidecar(Path(sys.argv[1])).sidecar
     with socket.socket(fileno=int(sys.argv[2])) as spawner:
         try:
-            asyncio.run(serve(config, spawner))
-        except (TimeOutTooShort, OSError) as error:
+            asyncio.run(serve(config, spawner, int(sys.argv[3])))
+        except (SpawnerGone, TimeOutTooShort, OSError) as error:
             sys.exit(f"slurm-provider sidecar: {error}")
 
 

@@ -1,6 +1,7 @@
 """The gRPC services: each call runs Slurm's commands, as the local user or as the operator."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -17,12 +18,13 @@ from slurm_provider.rpc.v1 import (
     submission_pb2_grpc,
 )
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
-from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents
+from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.slurm.command import Answer, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
 from slurm_provider.slurm.nodes import ScontrolShowNodes
 from slurm_provider.slurm.sacct import Sacct
+from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 from slurm_provider.slurm.scontrol_job import (
     JobChangeRefused,
     ScontrolJob,
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Any, Any]
 ROWS_IN_A_MESSAGE = 1000
+DEFAULT_START_WITHIN_SECONDS = 20
 
 VERBS = {
     operation_pb2.PROGRESS_SUSPEND: "suspend",
@@ -57,7 +60,8 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
         self, request: submission_pb2.SubmitRequest, context: Context
     ) -> submission_pb2.SubmitResponse:
         """Submit one job. A refused user is a refusal of the job; a lost agent leaves it in doubt."""
-        call = AgentRequest(request_id=_request_id(context), submit=request)
+        start_before = time.monotonic() + (request.start_within_seconds or DEFAULT_START_WITHIN_SECONDS)
+        call = AgentRequest(request_id=_request_id(context), submit=request, start_before=start_before)
         try:
             return (await self._call(request.local_user, call, context)).submit
         except AgentRefused as error:
@@ -78,7 +82,10 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
             await _unavailable(context, error)
 
     async def _call(self, local_user: str, call: AgentRequest, context: Context) -> AgentResponse:
-        response = await self._agents.call(local_user, call)
+        try:
+            response = await self._agents.call(local_user, call)
+        except SpawnerGone as error:
+            await _unavailable(context, error)
         _log_runs(response.commands, context, local_user=local_user)
         if response.failure:
             raise SlurmUnavailable(response.failure)
@@ -102,7 +109,7 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         self, request: queue_pb2.ListAccountingRequest, context: Context
     ) -> AsyncIterator[queue_pb2.AccountingRecords]:
         """Stream what slurmdbd has recorded."""
-        sacct = Sacct(_separator(), request.since, slurm_ids=request.slurm_ids, name=request.name)
+        sacct = Sacct(request.since, slurm_ids=request.slurm_ids, name=request.name)
         for records in _chunks(await self._run(sacct, context)):
             yield queue_pb2.AccountingRecords(records=records)
 
@@ -116,12 +123,14 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
     async def GetLimits(  # noqa: N802 - the contract's name
         self, _request: queue_pb2.GetLimitsRequest, context: Context
     ) -> queue_pb2.Limits:
-        """Return what partitions, QOS and associations allow."""
-        return queue_pb2.Limits(
-            partitions=await self._run(ScontrolShowPartition(), context),
-            qos=await self._run(SacctmgrShowQos(), context),
-            associations=await self._run(SacctmgrShowAssociations(), context),
-        )
+        """Return what partitions, QOS and associations allow; only what Slurm enforces here."""
+        settings = await self._run(ScontrolShowConfig(), context)
+        partitions = await self._run(ScontrolShowPartition(), context)
+        if "associations" not in settings.enforced:
+            return queue_pb2.Limits(partitions=partitions)
+        qos = await self._run(SacctmgrShowQos(), context)
+        associations = await self._run(SacctmgrShowAssociations(settings.cluster_name), context)
+        return queue_pb2.Limits(partitions=partitions, qos=qos, associations=associations)
 
     async def _run(self, command: SlurmCommand[Answer], context: Context) -> Answer:
         runs: list[CommandRun] = []

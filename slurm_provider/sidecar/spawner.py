@@ -102,14 +102,16 @@ def start_agent(name: str, policy: Policy) -> tuple[int, socket.socket]:
 def serve(requests: socket.socket, policy: Policy) -> None:
     """Answer spawn requests, one packet each, until the other end is closed."""
     while packet := requests.recv(PACKET_BYTES):
-        name = SpawnRequest.FromString(packet).local_user
+        request = SpawnRequest.FromString(packet)
+        response = SpawnResponse(local_user=request.local_user, sequence=request.sequence)
         try:
-            pid, agent = start_agent(name, policy)
+            response.pid, agent = start_agent(request.local_user, policy)
         except (Refused, OSError) as error:
-            requests.send(SpawnResponse(refusal=str(error)).SerializeToString())
+            response.refusal = str(error)
+            requests.send(response.SerializeToString())
             continue
         with agent:
-            socket.send_fds(requests, [SpawnResponse(pid=pid).SerializeToString()], [agent.fileno()])
+            socket.send_fds(requests, [response.SerializeToString()], [agent.fileno()])
 
 
 def _reap(_signal: int, _frame: FrameType | None) -> None:

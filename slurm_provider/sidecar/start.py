@@ -39,10 +39,11 @@ def start(path: Path, config: Sidecar) -> NoReturn:
     ]
     python = [sys.executable, "-I", "-m"]
     spawner = [*python, "slurm_provider.sidecar.spawner", str(theirs.fileno()), policy.to_json()]
-    subprocess.Popen(["setpriv", *identity, *keeping, "--", *spawner], pass_fds=[theirs.fileno()])
+    process = subprocess.Popen(["setpriv", *identity, *keeping, "--", *spawner], pass_fds=[theirs.fileno()])
     theirs.close()
     os.set_inheritable(ours.fileno(), True)
-    server = [*python, "slurm_provider.sidecar.server", str(path.resolve()), str(ours.fileno())]
+    numbers = [str(ours.fileno()), str(process.pid)]
+    server = [*python, "slurm_provider.sidecar.server", str(path.resolve()), *numbers]
     sys.stdout.flush()
     os.execvp("setpriv", ["setpriv", *identity, *NO_CAPABILITIES, "--", *server])
 

@@ -1,7 +1,7 @@
 """What every Slurm command has in common."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -20,7 +20,10 @@ class SlurmUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended. `returncode` is None when its time-out ended it."""
+    """How a command ended. `returncode` is None when its time-out ended it.
+
+    Bytes of stdout that are no UTF-8 stand as lone surrogates (`surrogateescape`).
+    """
 
     returncode: int | None
     stdout: str
@@ -36,9 +39,13 @@ class Outcome:
 
     def complete_stdout(self) -> str:
         """Return stdout of a command that succeeded; raise SlurmUnavailable for one that did not."""
+        return self.complete_bytes().decode(errors="replace")
+
+    def complete_bytes(self) -> bytes:
+        """Return stdout byte for byte; raise SlurmUnavailable for a command that did not succeed."""
         if self.returncode != 0:
             raise SlurmUnavailable(self.complaint)
-        return self.stdout
+        return self.stdout.encode(errors="surrogateescape")
 
 
 def doubtful(complaint: str) -> bool:
@@ -50,26 +57,22 @@ class SlurmCommand(Protocol[Answer]):
     """A command line and what its output means."""
 
     def argv(self) -> list[str]:
-        """Return the argument list, program name first."""
+        """Return the argument list, program name first. Every user of the machine can see it."""
         ...
+
+    def environment(self) -> Mapping[str, str]:
+        """Return variables to add to the command's environment, which no other user can see."""
+        return {}
+
+    def stdin(self) -> str:
+        """Return what the command reads."""
+        return ""
 
     def parse(self, outcome: Outcome) -> Answer:
         """Return what the command said; raise SlurmUnavailable when it gave no complete answer."""
         ...
 
 
-def rows(text: str, columns: Sequence[str], separator: str) -> list[dict[str, str]]:
-    """Return the rows of output in which the separator ends every value; SlurmUnavailable if it does not fit.
-
-    Job names and comments may hold line ends and any separator that their owners can guess, and so
-    whole rows that look like those of other jobs. The separator must therefore be a new secret for
-    each call.
-    """
-    *values, rest = text.split(separator)
-    if rest.strip() or len(values) % len(columns):
-        raise SlurmUnavailable(f"output ended within a row: {text[-200:]!r}")
-    starts = range(0, len(values), len(columns))
-    table = [dict(zip(columns, values[start : start + len(columns)], strict=True)) for start in starts]
-    for row in table:
-        row[columns[0]] = row[columns[0]].lstrip("\n")
-    return table
+def number(text: str) -> int:
+    """Return a whole number, or 0 for `Unknown`, `N/A` and the like: one odd row must not hide the rest."""
+    return int(text) if text.strip().isdecimal() else 0

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from slurm_provider.rpc.v1.queue_pb2 import Association, PartitionLimits, QosLimits
-from slurm_provider.slurm.command import Outcome, SlurmUnavailable
+from slurm_provider.slurm.command import Outcome, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.times import parse_duration
 
 _PARSABLE = ["--noheader", "--parsable2", "--readonly"]
 
 
 @dataclass(frozen=True)
-class ScontrolShowPartition:
+class ScontrolShowPartition(SlurmCommand[list[PartitionLimits]]):
     """All partitions, one line each."""
 
     def argv(self) -> list[str]:
@@ -36,7 +36,7 @@ def _partition(line: str) -> PartitionLimits:
 
 
 @dataclass(frozen=True)
-class SacctmgrShowQos:
+class SacctmgrShowQos(SlurmCommand[list[QosLimits]]):
     """All QOS and their limits for one job."""
 
     def argv(self) -> list[str]:
@@ -57,13 +57,16 @@ class SacctmgrShowQos:
 
 
 @dataclass(frozen=True)
-class SacctmgrShowAssociations:
-    """All associations of users with accounts, on the clusters that this slurmdbd serves."""
+class SacctmgrShowAssociations(SlurmCommand[list[Association]]):
+    """All associations of users with accounts on one cluster of those that slurmdbd serves."""
+
+    cluster_name: str
 
     def argv(self) -> list[str]:
         """Return the argument list."""
         columns = "Account,User,Partition,QOS,MaxWall,MaxTRES"
-        return ["sacctmgr", *_PARSABLE, "show", "associations", f"format={columns}"]
+        only = f"cluster={self.cluster_name}"
+        return ["sacctmgr", *_PARSABLE, "show", "associations", "where", only, f"format={columns}"]
 
     def parse(self, outcome: Outcome) -> list[Association]:
         """Return one row an association of a user; those of accounts alone are left out."""

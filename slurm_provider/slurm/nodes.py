@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from slurm_provider.rpc.v1.queue_pb2 import Node
-from slurm_provider.slurm.command import Outcome
+from slurm_provider.slurm.command import Outcome, SlurmCommand
 
 # States (sinfo(1), NODE STATE CODES) in which a node takes no jobs and runs none that count.
 _AWAY = ("DOWN", "FAIL", "FUTURE", "NOT_RESPONDING", "POWERED_DOWN", "UNKNOWN")
 
 
 @dataclass(frozen=True)
-class ScontrolShowNodes:
+class ScontrolShowNodes(SlurmCommand[list[Node]]):
     """All nodes, one line each."""
 
     def argv(self) -> list[str]:

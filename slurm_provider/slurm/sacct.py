@@ -6,38 +6,39 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord
-from slurm_provider.slurm.command import Outcome, rows
-from slurm_provider.slurm.times import parse_epoch
+from slurm_provider.slurm.command import Outcome, SlurmCommand, SlurmUnavailable, number
 
-_COLUMNS = (
-    "JobIDRaw",
-    "User",
-    "State",
-    "ExitCode",
-    "Submit",
-    "Start",
-    "End",
-    "ElapsedRaw",
-    "Account",
-    "Partition",
-    "NodeList",
-    "WorkDir",
-    "JobName",
-    "Comment",
-)
+# Column and its width in bytes.
+_COLUMNS = {
+    "JobIDRaw": 12,
+    "User": 64,
+    "State": 40,
+    "ExitCode": 8,
+    "Submit": 12,
+    "Start": 12,
+    "End": 12,
+    "ElapsedRaw": 12,
+    "Account": 64,
+    "Partition": 64,
+    "NodeList": 128,
+    "JobName": 112,
+}
+_ROW_BYTES = sum(_COLUMNS.values()) + len(_COLUMNS) + 1
+"""A blank follows each column, and a line end the row."""
 
 
 @dataclass(frozen=True)
-class Sacct:
+class Sacct(SlurmCommand[list[AccountingRecord]]):
     """Records of the jobs that were queued or running at or after `since` (epoch seconds).
 
     Without a start sacct looks back to midnight only, so one is always given. With `slurm_ids` it
     also shows jobs that were never eligible to run, which it hides otherwise. All attempts of a
-    requeued job are shown (--duplicates), and times must be read under TZ=UTC. `separator` is a
-    secret of this call (see `rows`).
+    requeued job are shown (--duplicates), and times must be read under TZ=UTC.
+
+    A job's name may hold line ends and what looks like the rows of other jobs. The columns are
+    therefore of fixed width and the rows are cut by counting bytes, which no name can change.
     """
 
-    separator: str
     since: int
     slurm_ids: Sequence[int] = ()
     name: str = ""
@@ -45,8 +46,9 @@ class Sacct:
     def argv(self) -> list[str]:
         """Return the argument list."""
         start = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        command = ["sacct", "--allusers", "--allocations", "--duplicates", "--noheader", "--parsable"]
-        command += [f"--delimiter={self.separator}", f"--format={','.join(_COLUMNS)}", f"--starttime={start}"]
+        columns = ",".join(f"{column}%{width}" for column, width in _COLUMNS.items())
+        command = ["sacct", "--allusers", "--allocations", "--duplicates", "--noheader"]
+        command += [f"--format={columns}", f"--starttime={start}"]
         if self.slurm_ids:
             command.append(f"--jobs={','.join(map(str, self.slurm_ids))}")
         if self.name:
@@ -55,30 +57,39 @@ class Sacct:
 
     def parse(self, outcome: Outcome) -> list[AccountingRecord]:
         """Return one record an attempt, in sacct's order."""
-        table = rows(outcome.complete_stdout(), _COLUMNS, self.separator)
-        return [_record(row) for row in table]
+        output = outcome.complete_bytes()
+        if len(output) % _ROW_BYTES:
+            raise SlurmUnavailable("sacct's output ended within a row")
+        starts = range(0, len(output), _ROW_BYTES)
+        return [_record(_cut(output[start : start + _ROW_BYTES])) for start in starts]
+
+
+def _cut(row: bytes) -> dict[str, str]:
+    values, start = {}, 0
+    for column, width in _COLUMNS.items():
+        values[column] = row[start : start + width].decode(errors="replace").strip()
+        start += width + 1
+    return values
 
 
 def _record(row: dict[str, str]) -> AccountingRecord:
     state, cancelled_by = parse_state(row["State"])
     exit_code, _, exit_signal = row["ExitCode"].partition(":")
     return AccountingRecord(
-        slurm_id=int(row["JobIDRaw"]),
+        slurm_id=number(row["JobIDRaw"]),
         user=row["User"],
         state=state,
         cancelled_by_uid=cancelled_by,
-        exit_code=int(exit_code or 0),
-        exit_signal=int(exit_signal or 0),
-        submit_time=parse_epoch(row["Submit"]),
-        start_time=parse_epoch(row["Start"]),
-        end_time=parse_epoch(row["End"]),
-        elapsed_seconds=int(row["ElapsedRaw"] or 0),
+        exit_code=number(exit_code),
+        exit_signal=number(exit_signal),
+        submit_time=number(row["Submit"]),
+        start_time=number(row["Start"]),
+        end_time=number(row["End"]),
+        elapsed_seconds=number(row["ElapsedRaw"]),
         account=row["Account"],
         partition=row["Partition"],
         node_list="" if row["NodeList"] == "None assigned" else row["NodeList"],
-        folder=row["WorkDir"],
         name=row["JobName"],
-        comment=row["Comment"],
     )
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from slurm_provider.rpc.v1.submission_pb2 import Doubt, Refusal, SubmitRequest, SubmitResponse, Submitted
-from slurm_provider.slurm.command import Outcome, doubtful
+from slurm_provider.slurm.command import Outcome, SlurmCommand, doubtful
 from slurm_provider.slurm.times import format_duration
 
 _WORD = re.compile(r"[A-Za-z0-9_.:,+@/=&|()*\[\]-]*")
@@ -61,15 +61,19 @@ def _path_directive(option: str, path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Sbatch:
-    """Submits the batch script at `script_path`, whose job runs in `folder`."""
+class Sbatch(SlurmCommand[SubmitResponse]):
+    """Submits a batch script, whose job runs in `folder`."""
 
-    script_path: str
+    script: str
     folder: str
 
     def argv(self) -> list[str]:
         """Return the argument list."""
-        return ["sbatch", "--parsable", self.script_path]
+        return ["sbatch", "--parsable"]
+
+    def stdin(self) -> str:
+        """Return the batch script."""
+        return self.script
 
     def parse(self, outcome: Outcome) -> SubmitResponse:
         """Return what is known of the job: its id, that it was refused, or neither.

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from slurm_provider.slurm.command import Outcome
+from slurm_provider.slurm.command import Outcome, SlurmCommand
 
 
 @dataclass(frozen=True)
-class Scancel:
+class Scancel(SlurmCommand[None]):
     """Ends one job. Exit code 0 is also what unknown and finished ids get, so it proves nothing."""
 
     slurm_id: int

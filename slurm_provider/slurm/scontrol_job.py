@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from slurm_provider.slurm.command import Outcome, SlurmUnavailable, doubtful
+from slurm_provider.slurm.command import Outcome, SlurmCommand, SlurmUnavailable, doubtful
 from slurm_provider.slurm.times import format_duration
 
 
@@ -11,7 +11,7 @@ class JobChangeRefused(Exception):
 
 
 @dataclass(frozen=True)
-class ScontrolSetTimeLimit:
+class ScontrolSetTimeLimit(SlurmCommand[None]):
     """Sets a job's time limit; Slurm rounds it up to whole minutes."""
 
     slurm_id: int
@@ -28,7 +28,7 @@ class ScontrolSetTimeLimit:
 
 
 @dataclass(frozen=True)
-class ScontrolStartNow:
+class ScontrolStartNow(SlurmCommand[None]):
     """Lets a waiting job start as soon as there is room."""
 
     slurm_id: int
@@ -43,7 +43,7 @@ class ScontrolStartNow:
 
 
 @dataclass(frozen=True)
-class ScontrolJob:
+class ScontrolJob(SlurmCommand[None]):
     """`scontrol suspend|resume|hold|release|requeuehold` of a job."""
 
     verb: str

@@ -30,8 +30,3 @@ def format_duration(seconds: int) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     return f"{days}-{hour:02}:{minute:02}:{second:02}"
-
-
-def parse_epoch(text: str) -> int:
-    """Return an epoch second as printed under SLURM_TIME_FORMAT=%s; 0 for `Unknown`, `None`, `N/A`."""
-    return int(text) if text.strip().isdigit() else 0

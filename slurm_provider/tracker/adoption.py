@@ -1,7 +1,9 @@
 """Jobs that Core knows and the job map does not: found in Slurm by their tags, or surely gone."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 
 import structlog
 
@@ -44,34 +46,35 @@ class Adoption:
         self._clock = clock
 
     async def verify(self, jobs: Sequence[Job]) -> None:
-        """Make sure that each job is known or that Core learns that it is gone.
+        """Make sure that each job is known or that Core learns that it is gone; raises nothing.
 
         Known and alive: nothing. Known and ended: its end is told again. Unknown: adopted when
-        Slurm has it, FAILURE when a complete look found nothing, else nothing is said.
+        Slurm has it, FAILURE when a complete look found nothing, else nothing is said. What goes
+        wrong with one job is logged, and the others go on.
         """
-        unknown = []
+        unknown: dict[str, list[Job]] = {}
         for job in jobs:
-            row = await self._jobmap.call(JobMap.job, job.id)
-            if row is None:
-                unknown.append(job)
-            elif row.state.is_final:
-                await self._jobmap.call(JobMap.tell, job.id, JobUpdate(state=row.state, status=row.message))
-        by_cluster: dict[str, list[Job]] = {}
-        for job in unknown:
-            if cluster := self._cluster_of(job):
-                by_cluster.setdefault(cluster, []).append(job)
-            else:
-                log.warning("job not verified", job_id=job.id, reason="its product is not known here")
-        for cluster, asked in by_cluster.items():
-            try:
+            with _logged("job not verified", job_id=job.id):
+                if await self._is_known(job):
+                    continue
+                if cluster := self._cluster_of(job):
+                    unknown.setdefault(cluster, []).append(job)
+                else:
+                    log.warning("job not verified", job_id=job.id, reason="its product is not known here")
+        for cluster, asked in unknown.items():
+            with _logged("jobs not verified", cluster=cluster, jobs=len(asked)):
                 await self._find(cluster, asked)
-            except (ClusterUnavailable, CoreUnavailable) as error:
-                log.warning("jobs not verified", cluster=cluster, jobs=len(asked), reason=str(error))
         self._told()
 
     async def adopt(self, job: Job) -> None:
         """Take a single job over from Slurm if it is there; raises nothing."""
         await self.verify([job])
+
+    async def _is_known(self, job: Job) -> bool:
+        row = await self._jobmap.call(JobMap.job, job.id)
+        if row is not None and row.state.is_final:
+            await self._jobmap.call(JobMap.tell, job.id, JobUpdate(state=row.state, status=row.message))
+        return row is not None
 
     def _cluster_of(self, job: Job) -> str | None:
         product = self._product(job)
@@ -87,31 +90,48 @@ class Adoption:
         """Look for all of these jobs with one squeue and one sacct, however many they are."""
         cluster = self._clusters[cluster_name]
         earliest = self._clock() - self._config.tracker.lookup_days * 86400
-        created = [job.createdAt / 1000 for job in jobs if job.createdAt]
-        since = int(max(min(created, default=earliest) - 3600, earliest))
+        created = [job.createdAt / 1000 if job.createdAt else earliest for job in jobs]
+        since = int(max(min(created) - 3600, earliest))
+        asked_at = self._clock()
         live = await cluster.live_jobs()
         records = await cluster.accounting(since)
-        rows: list[LiveJob | AccountingRecord] = [*live, *records]
         for job in jobs:
-            tag = self._tagger.tag(job.id)
-            if not any(carries(row, tag) for row in rows):
-                log.info("job not in Slurm", job_id=job.id, cluster=cluster_name)
-                await self._jobmap.call(JobMap.tell, job.id, JobUpdate(state=JobState.FAILURE, status=GONE))
-                continue
-            identity = await self._identity(job)
-            if identity is None:
-                continue
-            user, account = identity
-            found = choose(live, records, tag=tag, user=user, account=account)
-            if found is None:
-                log.warning("tag found on another user's job", job_id=job.id, cluster=cluster_name)
-                await self._jobmap.call(JobMap.tell, job.id, JobUpdate(state=JobState.FAILURE, status=GONE))
-                continue
-            await self._add(job, cluster_name, tag, user, account, found)
+            with _logged("job not verified", job_id=job.id):
+                tag = self._tagger.tag(job.id)
+                rows = chain[LiveJob | AccountingRecord](live, records)
+                if any(carries(row, tag) for row in rows):
+                    await self._take_over(job, cluster_name, tag, live, records)
+                else:
+                    await self._conclude_absence(job, asked_at)
+
+    async def _conclude_absence(self, job: Job, asked_at: float) -> None:
+        """Tell Core that a job is gone which is old enough to have been in Slurm if it ever came there."""
+        if (job.createdAt or 0) / 1000 > asked_at - self._config.tracker.absence_grace_seconds:
+            log.info("job too young to be called absent", job_id=job.id)
+            return
+        gone = JobUpdate(state=JobState.FAILURE, status=GONE)
+        if await self._jobmap.call(JobMap.tell_if_unknown, job.id, gone):
+            log.info("job not in Slurm", job_id=job.id)
+
+    async def _take_over(
+        self, job: Job, cluster: str, tag: str, live: list[LiveJob], records: list[AccountingRecord]
+    ) -> None:
+        identity = await self._identity(job)
+        if identity is None:
+            return
+        user, account = identity
+        found = choose(live, records, tag=tag, user=user, account=account)
+        if found is None:
+            # The owner may have been mapped anew since: that the job is gone is not known.
+            reason = "in Slurm its tag is on a job of another user or account than its owner's"
+            log.warning("job not adopted", job_id=job.id, user=user, account=account, reason=reason)
+            return
+        await self._add(job, cluster, tag, user, account, found)
 
     async def _identity(self, job: Job) -> tuple[str, str] | None:
         owner = job.owner
         if owner is None:
+            log.warning("job not adopted", job_id=job.id, reason="Core does not say whose it is")
             return None
         try:
             return await self._jobmap.call(JobMap.local_identity, owner.createdBy, owner.project)
@@ -126,7 +146,13 @@ class Adoption:
             log.warning("job not adopted", job_id=job.id, reason="its product is not known here")
             return
         resolved = job.status.resolvedProduct if job.status else None
-        unit_seconds = UNIT_SECONDS[(resolved.unitOfPrice if resolved else None) or DEFAULT_PRICE_UNIT]
+        price_unit = (resolved.unitOfPrice if resolved else None) or DEFAULT_PRICE_UNIT
+        if price_unit not in UNIT_SECONDS:
+            log.warning(
+                "job not adopted", job_id=job.id, reason=f"the price unit '{price_unit}' is not known"
+            )
+            return
+        unit_seconds = UNIT_SECONDS[price_unit]
         application = specification.application
         row = JobRow(
             job_id=job.id,
@@ -149,17 +175,26 @@ class Adoption:
             slurm_id=found.slurm_id,
             slurm_submit_time=found.submit_time,
             submitted_at=found.submit_time,
-            folder=found.folder,
+            folder=found.folder or None,
         )
-        update = JobUpdate(outputFolder=ucloud_path(found.folder, self._config.drives))
+        output_folder = ucloud_path(found.folder, self._config.drives)
+        updates = [JobUpdate(outputFolder=output_folder)] if output_folder else []
         log.info("job adopted", job_id=job.id, slurm_id=found.slurm_id)
-        await self._jobmap.call(JobMap.add_jobs, [(row, JobChange(job.id, updates=[update]))])
+        await self._jobmap.call(JobMap.add_jobs, [(row, JobChange(job.id, updates=updates))])
 
     async def _complete(self, job: Job) -> Job:
         """Return the job with its product: what Core sends to be verified may lack it."""
         if job.status and job.status.resolvedProduct:
             return job
-        try:
-            return await self._core.retrieve(job.id)
-        except CoreRefused as error:
-            raise CoreUnavailable(f"Core does not show the job {job.id}: {error}") from error
+        return await self._core.retrieve(job.id)
+
+
+@contextmanager
+def _logged(what: str, **details: object) -> Iterator[None]:
+    """Log what goes wrong within, instead of raising it."""
+    try:
+        yield
+    except (ClusterUnavailable, CoreUnavailable, CoreRefused) as error:
+        log.warning(what, reason=str(error), **details)
+    except Exception:
+        log.exception(what, **details)

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from itertools import takewhile
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import structlog
 
@@ -18,16 +19,34 @@ ITEMS_IN_A_ROUND = 2000
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 5.0
+TRIES_TOGETHER = 3
+"""Tries after which it may be a job's own fault that Core does not answer, and the job goes by itself."""
+FAILURES_APART = 3
+"""Jobs that fail by themselves before the others of their call are left for later: Core may be away."""
+
+Call = Callable[[Sequence[OutboxItem]], Awaitable[None]]
 
 
 class Delivery:
-    """Delivers the outbox. `cancel_soon` is called when Core says that jobs cannot be paid."""
+    """Delivers the outbox. `cancel_soon` is called when Core says that jobs cannot be paid.
 
-    def __init__(self, jobmap: Door, core: CoreClient, cancel_soon: Callable[[], None]) -> None:
+    `clock` gives seconds from any beginning.
+    """
+
+    def __init__(
+        self,
+        jobmap: Door,
+        core: CoreClient,
+        cancel_soon: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._jobmap = jobmap
         self._core = core
         self._cancel_soon = cancel_soon
+        self._clock = clock
         self._news = asyncio.Event()
+        self._aside: dict[str, float] = {}
+        """Jobs on which Core has failed again and again, and when they are tried next."""
 
     def wake(self) -> None:
         """Say that there may be something to deliver."""
@@ -46,9 +65,10 @@ class Delivery:
             except Exception:
                 log.exception("delivery failed", next_try_seconds=round(pause, 1))
             else:
+                pause = FIRST_PAUSE_SECONDS
                 await self._wait_for_news()
                 continue
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, no secret
+            await asyncio.sleep(_jittered(pause))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _wait_for_news(self) -> None:
@@ -59,66 +79,126 @@ class Delivery:
             return
 
     async def deliver(self) -> bool:
-        """Deliver what can go now: of each job, the oldest items of one kind. Return whether there were any.
+        """Deliver what can go now: of each job, the oldest items of one kind. Return whether any went.
 
         One of Core's calls failing does not keep the other from being made; CoreUnavailable is
-        raised after both were tried.
+        raised after both were tried. A job that has failed TRIES_TOGETHER times holds no other: it
+        goes after them, by itself, and raises nothing.
         """
-        items = await self._jobmap.call(JobMap.undelivered, ITEMS_IN_A_ROUND)
-        heads = _heads(items)
-        failures = []
+        went, failures = False, []
         for kind, call in ((OutboxKind.CHARGE, self._charge), (OutboxKind.UPDATE, self._update)):
-            batch = [item for head in heads if head[0].kind is kind for item in head]
             try:
-                for start in range(0, len(batch), ITEMS_IN_A_CALL):
-                    await self._send(batch[start : start + ITEMS_IN_A_CALL], call)
+                went |= await self._deliver_kind(kind, call)
             except CoreUnavailable as error:
                 failures.append(error)
         if failures:
             raise failures[0]
-        return bool(items)
+        return went
 
-    async def _send(
-        self, batch: Sequence[OutboxItem], call: Callable[[Sequence[OutboxItem]], Awaitable[None]]
-    ) -> None:
+    async def _deliver_kind(self, kind: OutboxKind, call: Call) -> bool:
+        now = self._clock()
+        self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
+        items = await self._jobmap.call(JobMap.deliverable, kind, ITEMS_IN_A_ROUND, list(self._aside))
+        went = False
+        jobs = _by_job(items)
+        for batch in _batches(job for job in jobs if _tries(job) < TRIES_TOGETHER):
+            await self._send(_flat(batch), call)
+            went = True
+        stubborn = sorted((job for job in jobs if _tries(job) >= TRIES_TOGETHER), key=_tries)
+        for batch in _batches(stubborn):
+            went |= await self._send_stubborn(batch, call)
+        return went
+
+    async def _send(self, items: Sequence[OutboxItem], call: Call) -> None:
         try:
-            await call(batch)
+            await call(items)
         except CoreUnavailable as error:
-            await self._jobmap.call(JobMap.not_delivered, batch, str(error))
+            await self._jobmap.call(JobMap.not_delivered, items, str(error))
             raise
         except CoreRefused as error:
-            await self._send_apart(batch, call, error)
+            await self._send_apart(items, call, error)
         else:
-            await self._jobmap.call(JobMap.delivered, batch)
+            await self._jobmap.call(JobMap.delivered, items)
 
-    async def _send_apart(
-        self,
-        batch: Sequence[OutboxItem],
-        call: Callable[[Sequence[OutboxItem]], Awaitable[None]],
-        error: CoreRefused,
-    ) -> None:
+    async def _send_apart(self, items: Sequence[OutboxItem], call: Call, error: CoreRefused) -> None:
         """Judge each item by itself: Core refuses a whole batch for one id that it does not know."""
-        if len(batch) > 1:
-            for item in batch:
+        if len(items) > 1:
+            for item in items:
                 await self._send([item], call)
             return
-        log.warning("refused by Core", job_id=batch[0].job_id, kind=batch[0].kind, reason=str(error))
-        await self._jobmap.call(JobMap.refused, batch, str(error))
+        log.warning("refused by Core", job_id=items[0].job_id, kind=items[0].kind, reason=str(error))
+        await self._jobmap.call(JobMap.refused, items, str(error))
 
-    async def _update(self, batch: Sequence[OutboxItem]) -> None:
-        await self._core.update([item.body for item in batch])
+    async def _send_stubborn(self, jobs: Sequence[Sequence[OutboxItem]], call: Call) -> bool:
+        """Send jobs that have failed before: together, else each by itself. Return whether any went."""
+        if len(jobs) > 1 and await self._all_went(_flat(jobs), call):
+            return True
+        went = failures = 0
+        for job in jobs:
+            if failures < FAILURES_APART:
+                try:
+                    await self._send(job, call)
+                except CoreUnavailable as error:
+                    failures += 1
+                    log.warning(
+                        "not delivered", job_id=job[0].job_id, tries=_tries(job) + 1, reason=str(error)
+                    )
+                else:
+                    went += 1
+                    continue
+            self._set_aside(job)
+        return went > 0
 
-    async def _charge(self, batch: Sequence[OutboxItem]) -> None:
-        answer = await self._core.charge([item.body for item in batch])
+    async def _all_went(self, items: Sequence[OutboxItem], call: Call) -> bool:
+        try:
+            await call(items)
+        except (CoreUnavailable, CoreRefused):
+            return False
+        await self._jobmap.call(JobMap.delivered, items)
+        return True
+
+    def _set_aside(self, job: Sequence[OutboxItem]) -> None:
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(_tries(job), 10), LONGEST_PAUSE_SECONDS)
+        self._aside[job[0].job_id] = self._clock() + _jittered(pause)
+
+    async def _update(self, items: Sequence[OutboxItem]) -> None:
+        await self._core.update([item.body for item in items])
+
+    async def _charge(self, items: Sequence[OutboxItem]) -> None:
+        answer = await self._core.charge([item.body for item in items])
         for job_id in answer.without_funds:
             log.warning("out of credits", job_id=job_id)
             await self._jobmap.call(JobMap.change_job, job_id, out_of_credits)
             self._cancel_soon()
 
 
-def _heads(items: Sequence[OutboxItem]) -> list[list[OutboxItem]]:
-    """Return the oldest items of each job, up to the first of another kind."""
-    by_job: dict[str, list[OutboxItem]] = {}
+def _by_job(items: Iterable[OutboxItem]) -> list[list[OutboxItem]]:
+    """Return the oldest items of each job, no more than go into one call."""
+    jobs: dict[str, list[OutboxItem]] = {}
     for item in items:
-        by_job.setdefault(item.job_id, []).append(item)
-    return [list(takewhile(lambda item: item.kind is own[0].kind, own)) for own in by_job.values()]  # noqa: B023
+        jobs.setdefault(item.job_id, []).append(item)
+    return [own[:ITEMS_IN_A_CALL] for own in jobs.values()]
+
+
+def _batches(jobs: Iterable[list[OutboxItem]]) -> Iterator[list[list[OutboxItem]]]:
+    """Put whole jobs together into calls."""
+    batch: list[list[OutboxItem]] = []
+    for job in jobs:
+        if batch and sum(map(len, batch)) + len(job) > ITEMS_IN_A_CALL:
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+def _flat(jobs: Iterable[Sequence[OutboxItem]]) -> list[OutboxItem]:
+    return list(chain.from_iterable(jobs))
+
+
+def _tries(job: Sequence[OutboxItem]) -> int:
+    return max(item.tries for item in job)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, no secret

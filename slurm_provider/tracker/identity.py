@@ -30,7 +30,7 @@ class Tagger:
 
 def carries(row: LiveJob | AccountingRecord, tag: str) -> bool:
     """Return whether a row has the tag as its name or in its comment: an owner can change either."""
-    return row.name == tag or tag in row.comment.split()
+    return row.name == tag or (isinstance(row, LiveJob) and tag in row.comment.split())
 
 
 def same_job(row: LiveJob | AccountingRecord, job: JobRow, attempts: Iterable[Attempt]) -> bool:

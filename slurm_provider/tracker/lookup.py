@@ -9,11 +9,14 @@ from slurm_provider.tracker.identity import adoptable
 
 @dataclass(frozen=True)
 class Found:
-    """A job that Slurm has, or had: its id, folder and when its first known attempt was submitted."""
+    """A job that Slurm has, or had: its id, when its first known attempt was submitted, and its folder.
+
+    The folder is only known of jobs that are still in the queue.
+    """
 
     slurm_id: int
-    folder: str
     submit_time: int
+    folder: str
 
 
 async def look_up(cluster: Cluster, *, tag: str, user: str, account: str, since: int) -> Found | None:
@@ -36,4 +39,7 @@ def choose(
         *adoptable(records, tag=tag, user=user, account=account),
     ]
     first = min(rows, key=lambda row: (row.submit_time, row.slurm_id), default=None)
-    return Found(first.slurm_id, first.folder, first.submit_time) if first else None
+    if first is None:
+        return None
+    folder = first.folder if isinstance(first, LiveJob) else ""
+    return Found(first.slurm_id, first.submit_time, folder)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Mapping
 
 from slurm_provider.config import FacadeConfig, SuspendBy
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow
+from slurm_provider.launch.plan import LONGEST_SECONDS, LONGEST_YEARS
 from slurm_provider.rpc.cluster import Cluster, ClusterRefused, ClusterUnavailable
 from slurm_provider.rpc.v1.operation_pb2 import (
     PROGRESS_HOLD,
@@ -45,6 +46,8 @@ class Operations:
         job, slurm_id = await self._living(job_id)
         if seconds <= 0:
             raise OperationRefused("a job can only be extended by more than nothing")
+        if seconds > LONGEST_SECONDS:
+            raise OperationRefused(f"a job can be extended by at most {LONGEST_YEARS} years")
         if job.time_limit_seconds is None:
             raise OperationRefused("the job has no time limit that could be extended")
         # Slurm counts in whole minutes and rounds up.
@@ -89,6 +92,8 @@ class Operations:
         job = await self._jobmap.call(JobMap.job, job_id)
         if job is None:
             raise OperationRefused("this provider does not know the job")
+        if job.cluster not in self._clusters:
+            raise OperationRefused(f"the job's cluster '{job.cluster}' is no longer served by this provider")
         if job.state.is_final or job.wished_state is not None:
             raise OperationRefused("the job has ended, or is about to")
         if job.slurm_id is None:

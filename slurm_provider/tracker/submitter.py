@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from slurm_provider.config import FacadeConfig
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, Submission
 from slurm_provider.launch.paths import ucloud_path
+from slurm_provider.launch.plan import START_WITHIN_SECONDS
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
 from slurm_provider.tracker.limit_cache import LimitCache
@@ -20,8 +21,12 @@ from slurm_provider.ucloud.jobs import JobState
 
 log = structlog.get_logger()
 
-MAX_TRIES = 10
-"""Tries after which a job is failed that Slurm neither takes nor refuses although it answers."""
+MAX_DOUBTS = 10
+"""Answers after which a job is failed that Slurm neither takes nor refuses."""
+LONGEST_SBATCH_SECONDS = START_WITHIN_SECONDS + 60
+"""After a try without an answer sbatch may still be running for so long: the sidecar allows it no more."""
+AT_ONCE = 8
+"""Tries at the same time on a cluster: more would only be in each other's way in slurmctld."""
 
 
 class Submitter:
@@ -43,6 +48,7 @@ class Submitter:
         self._told = told
         self._clock = clock
         self._tries: dict[str, asyncio.Task[None]] = {}
+        self._room = {name: asyncio.Semaphore(AT_ONCE) for name in clusters}
 
     def start(self, job_id: str) -> asyncio.Task[None]:
         """Start a try to submit a job and return it; the one under way if there is one."""
@@ -61,12 +67,18 @@ class Submitter:
 
     async def _try(self, job_id: str) -> None:
         job = await self._jobmap.call(JobMap.job, job_id)
-        if job is None or job.submission is not Submission.INTENT:
+        if job is None or job.cluster not in self._room:
             return
-        try:
-            await self._submit(job)
-        except ClusterUnavailable as error:
-            log.warning("submission postponed", job_id=job_id, cluster=job.cluster, reason=str(error))
+        async with self._room[job.cluster]:
+            job = await self._jobmap.call(JobMap.job, job_id)
+            if job is None or job.submission is not Submission.INTENT or job.state.is_final:
+                return
+            try:
+                await self._submit(job)
+            except ClusterUnavailable as error:
+                log.warning("submission postponed", job_id=job_id, cluster=job.cluster, reason=str(error))
+            except Exception:
+                log.exception("submission failed", job_id=job_id)
 
     async def _submit(self, job: JobRow) -> None:
         if await self._must_look_up(job):
@@ -75,21 +87,25 @@ class Submitter:
                 log.info("job adopted", job_id=job.job_id, slurm_id=found.slurm_id)
                 await self._submitted(job, found.slurm_id, found.folder, found.submit_time)
                 return
-            if job.last_try_at is not None and self._clock() < job.last_try_at + self._grace_seconds:
-                return  # an sbatch that timed out may still be on its way into the queue
+            if self._clock() < self._absent_from(job):
+                return
         if job.wished_state is not None:
             await self._end(job, job.wished_state, job.wished_message or "")
             return
-        if job.tries >= MAX_TRIES:
+        if job.doubts >= MAX_DOUBTS:
             await self._end(job, JobState.FAILURE, f"Slurm did not accept the job: {job.slurm_reason}")
             return
+        await self._clusters[job.cluster].connected()
         request = await self._complete_request(job)
         if request is not None:
             await self._hand_over(job, request)
 
-    @property
-    def _grace_seconds(self) -> float:
-        return self._config.tracker.absence_grace_seconds
+    def _absent_from(self, job: JobRow) -> float:
+        """Return from when on a job that is not found will not come: an sbatch may still be on its way."""
+        if job.last_try_at is None:
+            return 0
+        grace = self._config.tracker.absence_grace_seconds
+        return job.last_try_at + grace + (0 if job.try_answered else LONGEST_SBATCH_SECONDS)
 
     async def _must_look_up(self, job: JobRow) -> bool:
         """Say whether Slurm may have the job: after an earlier try, or if it is older than the job map."""
@@ -114,7 +130,11 @@ class Submitter:
         if why := objection(request, limits):
             await self._end(job, JobState.FAILURE, f"The job cannot run: {why}")
             return None
-        columns: dict[str, object] = {"tries": job.tries + 1, "last_try_at": int(self._clock())}
+        columns: dict[str, object] = {
+            "tries": job.tries + 1,
+            "last_try_at": int(self._clock()),
+            "try_answered": False,
+        }
         if updates:
             columns["time_limit_seconds"] = request.time_limit_seconds
             columns["submit_request"] = json_format.MessageToJson(request, preserving_proto_field_name=True)
@@ -133,15 +153,19 @@ class Submitter:
             case _:
                 reason = response.doubt.reason
                 log.warning("submission in doubt", job_id=job.job_id, reason=reason)
-                await self._apply(
-                    JobChange(job.job_id, {"slurm_reason": reason, "last_try_at": int(self._clock())})
-                )
+                columns = {
+                    "slurm_reason": reason,
+                    "last_try_at": int(self._clock()),
+                    "try_answered": True,
+                    "doubts": job.doubts + 1,
+                }
+                await self._apply(JobChange(job.job_id, columns))
 
     async def _submitted(self, job: JobRow, slurm_id: int, folder: str, submit_time: int) -> None:
         columns = {
             "submission": Submission.SUBMITTED,
             "slurm_id": slurm_id,
-            "folder": folder,
+            "folder": folder or None,
             "submitted_at": submit_time,
             "slurm_reason": None,
         }

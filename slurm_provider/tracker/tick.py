@@ -1,8 +1,10 @@
 """One look at a cluster's queue and accounting, and what it means for all open jobs."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -45,6 +47,7 @@ class Tick:
         self._credit_check = credit_check
         self._clock = clock
         self._accounting_read_at = 0.0
+        self._cancelling: dict[str, asyncio.Task[None]] = {}
         self._rules = Rules(
             provider_id=config.provider.id,
             era=config.core.era,
@@ -61,14 +64,13 @@ class Tick:
         for job in jobs:
             if job.submission is Submission.INTENT:
                 self._submitter.start(job.job_id)
-        tracked = [job for job in jobs if job.in_slurm]
-        if tracked:
-            await self._observe(tracked)
+        live_rows = _by_id(await self._cluster.live_jobs())
+        if tracked := [job for job in jobs if job.in_slurm]:
+            await self._observe(tracked, live_rows)
             await self._cancel_wished()
             await self._credit_check.run(self._cluster.name)
 
-    async def _observe(self, tracked: Sequence[JobRow]) -> None:
-        live_rows = _by_id(await self._cluster.live_jobs())
+    async def _observe(self, tracked: Sequence[JobRow], live_rows: Mapping[int, list[LiveJob]]) -> None:
         attempts = await self._jobmap.call(JobMap.attempts, self._cluster.name)
         looks = {job.job_id: self._look(job, live_rows, attempts.get(job.job_id, [])) for job in tracked}
         ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
@@ -125,9 +127,27 @@ class Tick:
         return await self._cluster.accounting(since, slurm_ids=ids)
 
     async def _cancel_wished(self) -> None:
+        """Start to cancel what is to be cancelled: one user's agent that hangs holds up nobody else."""
         for job in await self._jobmap.call(JobMap.open_jobs, self._cluster.name):
-            if job.in_slurm and job.wished_state is not None and job.slurm_id is not None:
-                await self._cluster.cancel(job.local_user, job.slurm_id)
+            if job.in_slurm and job.wished_state is not None and job.job_id not in self._cancelling:
+                task = self._cancelling[job.job_id] = asyncio.create_task(self._cancel(job))
+                task.add_done_callback(partial(self._forget, job.job_id))
+
+    async def _cancel(self, job: JobRow) -> None:
+        try:
+            await self._cluster.cancel(job.local_user, job.slurm_id or 0)
+        except ClusterUnavailable as error:
+            log.warning("job not cancelled", job_id=job.job_id, slurm_id=job.slurm_id, reason=str(error))
+
+    def _forget(self, job_id: str, _task: asyncio.Task[None]) -> None:
+        del self._cancelling[job_id]
+
+    async def close(self) -> None:
+        """Stop what goes on beside the ticks."""
+        tasks = list(self._cancelling.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:

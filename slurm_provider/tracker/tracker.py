@@ -45,7 +45,7 @@ class Tracker:
         self._hurry = {name: asyncio.Event() for name in clusters}
         self.delivery = Delivery(jobmap, core, self.hurry)
         self.submitter = Submitter(config, jobmap, clusters, self.limits, self.delivery.wake, clock)
-        credit_check = CreditCheck(config.provider.id, jobmap, core)
+        credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
         self._ticks = {
             name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock)
             for name, cluster in clusters.items()
@@ -70,6 +70,8 @@ class Tracker:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self.submitter.close()
+        for tick in self._ticks.values():
+            await tick.close()
 
     def hurry(self) -> None:
         """Bring the next tick of every cluster forward."""

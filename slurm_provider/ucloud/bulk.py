@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 Item = TypeVar("Item")
 
@@ -12,13 +12,30 @@ def absent_if_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-OptionalText = Annotated[str | None, BeforeValidator(absent_if_empty)]
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("the text is not Unicode") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
+"""Text that can be kept and sent on: JSON may also name half of a character."""
+OptionalText = Annotated[Text | None, BeforeValidator(absent_if_empty)]
 
 
 class Received(BaseModel):
-    """JSON that Core sends: unknown fields are ignored."""
+    """JSON that Core sends: unknown fields are ignored, and `null` is the same as absent."""
 
     model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: inner for name, inner in value.items() if inner is not None}
+        return value
 
 
 class BulkRequest(Received, Generic[Item]):

@@ -1,9 +1,15 @@
 """Job and what hangs on it: as Core sends it, in the form of either era."""
 
 from enum import StrEnum
+from typing import Annotated, Any
 
-from slurm_provider.ucloud.bulk import OptionalText, Received
+from pydantic import Field, RootModel
+
+from slurm_provider.ucloud.bulk import OptionalText, Received, Text
 from slurm_provider.ucloud.values import ApplicationParameter, InvocationParameter, ParameterValue
+
+EpochMilliseconds = Annotated[int, Field(ge=0, lt=253_402_300_800_000)]
+"""A time from 1970 to the end of the year 9999."""
 
 
 class JobState(StrEnum):
@@ -38,22 +44,22 @@ class SimpleDuration(Received):
 class NameAndVersion(Received):
     """An application or tool."""
 
-    name: str = ""
-    version: str = ""
+    name: Text = ""
+    version: Text = ""
 
 
 class ProductReference(Received):
     """Which product: unique by all three."""
 
-    id: str = ""
-    category: str = ""
-    provider: str = ""
+    id: Text = ""
+    category: Text = ""
+    provider: Text = ""
 
 
 class ResourceOwner(Received):
     """The UCloud user who made a resource, and the project it belongs to."""
 
-    createdBy: str = ""
+    createdBy: Text = ""
     project: OptionalText = None
 
 
@@ -91,8 +97,8 @@ class ToolWithDescription(Received):
 class ToolReference(Received):
     """Core wraps a tool twice; this is the outer one."""
 
-    name: str = ""
-    version: str = ""
+    name: Text = ""
+    version: Text = ""
     tool: ToolWithDescription | None = None
 
 
@@ -133,7 +139,7 @@ class Application(Received):
 class ResolvedProduct(Received):
     """The parts of a product that a provider needs, in either era's form."""
 
-    name: str = ""
+    name: Text = ""
     unitOfPrice: OptionalText = None
 
 
@@ -149,8 +155,22 @@ class JobStatus(Received):
 class Job(Received):
     """A job. Its times are epoch milliseconds, as everywhere at UCloud's edge."""
 
-    id: str
-    createdAt: int | None = None
+    id: Text
+    createdAt: EpochMilliseconds | None = None
     owner: ResourceOwner | None = None
     specification: JobSpecification | None = None
     status: JobStatus | None = None
+
+
+class UnreadJob(RootModel[Any]):
+    """An item that is no Job, kept as it came so that the others of its bulk can be read."""
+
+    @property
+    def id(self) -> str | None:
+        """The item's id, if it has one that Core can have given."""
+        found = self.root.get("id") if isinstance(self.root, dict) else None
+        return found if isinstance(found, str) and found and found.isprintable() else None
+
+
+NewJob = Annotated[Job | UnreadJob, Field(union_mode="left_to_right")]
+"""An item of `create`: whatever it is, it stands in no other item's way."""

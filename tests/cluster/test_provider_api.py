@@ -67,6 +67,7 @@ async def test_verify_says_nothing_of_a_living_job_and_repeats_the_end_of_an_end
 
 async def test_verify_concludes_nothing_while_slurm_does_not_answer(stack: Stack, slurm: Slurm) -> None:
     unknown = job("true")
+    unknown["createdAt"] -= 3_600_000
     await stack.core.add_jobs(unknown)
     await slurm.daemon("stop", "slurmdbd")
     try:

@@ -113,7 +113,6 @@ def record(state: str, *, elapsed: int = 0, **changes: Any) -> AccountingRecord:
     row = AccountingRecord(
         slurm_id=SLURM_ID,
         name=TAG,
-        comment=TAG,
         user="alice",
         account="users",
         partition="main",

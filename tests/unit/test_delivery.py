@@ -1,6 +1,7 @@
 """What the outbox holds reaches Core: in order, once, and for as long as it takes."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest_asyncio
 from slurm_provider.config import Core
 from slurm_provider.core import CoreClient, CoreUnavailable
 from slurm_provider.jobmap import Charge, Door, JobChange, JobMap
-from slurm_provider.tracker.delivery import Delivery
+from slurm_provider.tracker.delivery import FAILURES_APART, TRIES_TOGETHER, Delivery
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
 from tests.support.standin import CoreStandin, running_core
+from tests.support.tiny_core import Reply, TinyCore, good_token, tiny_core
 from tests.unit.builders import job
 
 UPDATE, CHARGE = "control/update", "control/chargeCredits"
@@ -219,3 +221,136 @@ async def test_nothing_to_deliver_is_no_call(post: Post) -> None:
 async def test_core_had_nothing_to_complain_of(core: CoreStandin) -> None:
     complaints = [v["what"] for v in await core.violations()]
     assert [what for what in complaints if "Not found" not in what] == []
+
+
+@dataclass
+class Ward:
+    """A job map, the delivery from it, and a Core that fails whenever it hears of one of the `sick`."""
+
+    core: TinyCore
+    door: Door
+    delivery: Delivery
+    sick: set[str] = field(default_factory=set)
+    time: float = 0.0
+    taken: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, _path: str, body: Any) -> Reply:
+        if self.sick & {item["id"] for item in body["items"]}:
+            return Reply(500, {"why": "NullPointerException"})
+        self.taken += [(item["id"], _word(item)) for item in body["items"]]
+        return Reply(200, {})
+
+    async def new_jobs(self, count: int) -> list[str]:
+        jobs = [job(job_id=f"job-{next(_numbers)}") for _ in range(count)]
+        await self.door.call(JobMap.add_jobs, [(row, JobChange(row.job_id)) for row in jobs])
+        return [row.job_id for row in jobs]
+
+    async def charge(self, job_ids: list[str]) -> None:
+        charges = [Charge(f"example-{job_id}-0-15", job_id, 0, 15, 1) for job_id in job_ids]
+        changes = [JobChange(charge.job_id, charges=[charge]) for charge in charges]
+        await self.door.call(JobMap.apply, changes)
+
+    async def tell(self, job_ids: list[str], word: str) -> None:
+        changes = [JobChange(job_id, updates=[JobUpdate(status=word)]) for job_id in job_ids]
+        await self.door.call(JobMap.apply, changes)
+
+    async def rounds(self, count: int, seconds: float = 60) -> None:
+        """Deliver so often, each time so much later."""
+        for _ in range(count):
+            self.time += seconds
+            with suppress(CoreUnavailable):
+                await self.delivery.deliver()
+
+    async def outbox(self, job_id: str) -> list[dict[str, Any]]:
+        return list((await self.door.call(JobMap.history, job_id))["outbox"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
+    (tmp_path / "provider.pub").touch()
+    (tmp_path / "refresh-token").write_text("a token\n")
+    door = await Door.open(tmp_path / "jobs.db", _clock(1000))
+    async with tiny_core() as core:
+        section = Core(
+            url=core.url,
+            public_key_file=tmp_path / "provider.pub",
+            refresh_token_file=tmp_path / "refresh-token",
+        )
+        async with CoreClient(section) as client:
+            made = Ward(core, door, Delivery(door, client, lambda: None, lambda: made.time))
+            core.reply = made.answer
+            yield made
+    await door.close()
+
+
+async def test_nothing_is_lost_while_core_refuses_the_token(ward: Ward) -> None:
+    jobs = await ward.new_jobs(3)
+    await ward.charge(jobs)
+    await ward.tell(jobs, "1")
+    ward.core.reply_refresh = lambda: Reply(401, {"why": "Unauthorized"})
+    await ward.rounds(5)
+    assert ward.taken == []
+    ward.core.reply_refresh = good_token
+    await ward.rounds(2)
+    assert ward.taken == [(job_id, word) for word in ("15", "1") for job_id in jobs]
+
+
+async def test_a_job_that_core_always_fails_on_holds_no_other(ward: Ward) -> None:
+    jobs = await ward.new_jobs(250)
+    sick, others = jobs[0], jobs[1:]
+    ward.sick = {sick}
+    await ward.charge(jobs)
+    await ward.tell(jobs, "1")
+    await ward.rounds(TRIES_TOGETHER + 1)
+    assert set(ward.taken) == {(job_id, word) for job_id in others for word in ("15", "1")}
+    charge, update = await ward.outbox(sick)
+    assert (charge["delivered_at"], charge["refused_at"], charge["tries"]) == (None, None, TRIES_TOGETHER + 1)
+    assert "NullPointerException" in charge["last_error"]
+    assert (update["delivered_at"], update["tries"]) == (None, 0)
+    late = await ward.new_jobs(1)
+    await ward.charge(late)
+    await ward.rounds(1)
+    assert ward.taken[-1] == (late[0], "15")
+    ward.sick = set()
+    await ward.rounds(1)
+    assert ward.taken[-2:] == [(sick, "15"), (sick, "1")]
+
+
+async def test_a_job_that_core_always_fails_on_is_tried_ever_more_rarely(ward: Ward) -> None:
+    sick = await ward.new_jobs(1)
+    ward.sick = set(sick)
+    await ward.tell(sick, "1")
+    await ward.rounds(300, seconds=1)
+    assert 300 / 45 < len(ward.core.calls) < 30
+
+
+async def test_thousands_of_charges_that_are_stuck_do_not_keep_updates_back(ward: Ward) -> None:
+    charged, told = await ward.new_jobs(2500), await ward.new_jobs(2)
+    ward.sick = set(charged)
+    await ward.charge(charged)
+    await ward.tell(charged[:1], "behind a charge")
+    await ward.tell(told, "1")
+    await ward.rounds(1)
+    assert ward.taken == [(job_id, "1") for job_id in told]
+
+
+async def test_jobs_that_core_always_fails_on_keep_no_other_back_however_many(ward: Ward) -> None:
+    sick, others = await ward.new_jobs(300), await ward.new_jobs(20)
+    ward.sick = set(sick)
+    await ward.tell(sick + others, "1")
+    await ward.rounds(40)
+    assert set(ward.taken) == {(job_id, "1") for job_id in others}
+
+
+async def test_a_core_that_is_away_for_long_is_asked_little_and_then_told_in_bulk(ward: Ward) -> None:
+    jobs = await ward.new_jobs(100)
+    ward.sick = set(jobs)
+    await ward.tell(jobs, "1")
+    await ward.rounds(TRIES_TOGETHER)
+    before = len(ward.core.calls)
+    await ward.rounds(5)
+    assert len(ward.core.calls) - before == 5 * (1 + FAILURES_APART)
+    ward.sick = set()
+    before = len(ward.core.calls)
+    await ward.rounds(1)
+    assert (len(ward.taken), len(ward.core.calls) - before) == (100, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from slurm_provider.jobmap import Attempt
 from slurm_provider.tracker.identity import Tagger, adoptable, carries, same_job
-from slurm_provider.tracker.lookup import choose
+from slurm_provider.tracker.lookup import Found, choose
 from tests.unit.builders import SLURM_ID, SUBMITTED_AT, TAG, job, live, record
 
 OTHER = "uc-54112-ffffffffffffffffffffffffffffffff"
@@ -50,7 +50,7 @@ def test_another_provider_secret_or_job_has_another_tag(provider: str, token: st
 )
 def test_a_job_carries_its_tag_as_its_name_or_in_its_comment(name: str, comment: str, ours: bool) -> None:
     assert carries(live("RUNNING", name=name, comment=comment), TAG) is ours
-    assert carries(record("RUNNING", name=name, comment=comment), TAG) is ours
+    assert carries(record("RUNNING", name=name), TAG) is (name == TAG)
 
 
 @pytest.mark.parametrize(
@@ -58,28 +58,31 @@ def test_a_job_carries_its_tag_as_its_name_or_in_its_comment(name: str, comment:
     [
         ({}, True),
         ({"name": "renamed"}, True),
-        ({"name": "renamed", "comment": "changed"}, True),
         ({"submit_time": LATER}, True),
-        ({"name": "renamed", "submit_time": LATER}, True),
-        ({"name": "renamed", "comment": "changed", "submit_time": LATER}, False),
-        ({"name": OTHER, "comment": OTHER, "submit_time": LATER}, False),
+        ({"name": "renamed", "submit_time": LATER}, False),
+        ({"name": OTHER, "submit_time": LATER}, False),
         ({"user": "bob"}, False),
-        ({"user": "bob", "name": TAG, "comment": TAG}, False),
         ({"slurm_id": SLURM_ID + 1}, False),
     ],
 )
-def test_a_row_under_our_id_is_ours_by_its_owner_and_its_tag_or_submit_time(
+def test_a_row_under_our_id_is_ours_by_its_owner_and_its_name_or_submit_time(
     changes: dict[str, Any], ours: bool
 ) -> None:
     known = job(slurm_submit_time=SUBMITTED_AT)
-    assert same_job(live("RUNNING", **changes), known, []) is ours
+    assert same_job(live("RUNNING", comment="", **changes), known, []) is ours
     assert same_job(record("RUNNING", **changes), known, []) is ours
     assert same_job(record("RUNNING", **changes), job(), [attempt(SUBMITTED_AT)]) is ours
 
 
+def test_a_job_in_the_queue_is_known_by_its_comment_as_well() -> None:
+    known = job(slurm_submit_time=SUBMITTED_AT)
+    assert same_job(live("RUNNING", name="renamed", submit_time=LATER), known, [])
+    assert not same_job(live("RUNNING", name="renamed", comment=OTHER, submit_time=LATER), known, [])
+
+
 def test_an_earlier_attempt_of_a_renamed_job_is_still_ours() -> None:
     known = job(slurm_submit_time=LATER)
-    earlier = record("REQUEUED", name="renamed", comment="changed")
+    earlier = record("REQUEUED", name="renamed")
     assert not same_job(earlier, known, [])
     assert same_job(earlier, known, [attempt(SUBMITTED_AT)])
 
@@ -100,7 +103,7 @@ def test_an_earlier_attempt_of_a_renamed_job_is_still_ours() -> None:
 def test_only_the_right_tag_owner_and_account_together_are_adopted(
     changes: dict[str, Any], account: str, taken: bool
 ) -> None:
-    rows = [record("RUNNING", **changes)]
+    rows = [live("RUNNING", **changes)]
     assert adoptable(rows, tag=TAG, user="alice", account=account) == (rows if taken else [])
 
 
@@ -118,8 +121,9 @@ def test_a_job_submitted_in_the_same_second_is_told_apart_by_its_id() -> None:
 
 def test_a_look_up_believes_the_earlier_of_queue_and_accounting() -> None:
     queue = [live("RUNNING", submit_time=LATER, slurm_id=9, folder="/later")]
-    accounting = [record("COMPLETED", folder="/first")]
+    accounting = [record("COMPLETED")]
     found = choose(queue, accounting, tag=TAG, user="alice", account="users")
     assert found is not None
-    assert (found.slurm_id, found.folder, found.submit_time) == (SLURM_ID, "/first", SUBMITTED_AT)
+    assert (found.slurm_id, found.folder, found.submit_time) == (SLURM_ID, "", SUBMITTED_AT)
+    assert choose(queue, [], tag=TAG, user="alice", account="users") == Found(9, LATER, "/later")
     assert choose([], [], tag=TAG, user="alice", account="users") is None

@@ -59,21 +59,19 @@ def test_the_seeds_job_gets_the_share_of_slurm_that_its_product_means(config: Fa
 
 def test_the_seeds_job_runs_the_command_line_of_its_application(config: FacadeConfig) -> None:
     planned = plan(seed(), config)
-    files = {file.name: file.text for file in planned.control_files}
-    assert set(files) == {"launcher.sh", "command.sh"}
-    assert files["command.sh"].splitlines() == [
+    command = [
         "export PATH='/opt/acme batch':\"$PATH\"",
         "exec 'acme-batch' '--debug' 'true' 'Hello, World!'",
     ]
-    assert "launcher.sh" in planned.script
-    assert " container" in planned.script
+    assert "\n".join(command) in planned.script
+    assert "launcher container" in planned.script
     assert "UCLOUD_JOB_ID='54112'" in planned.script
 
 
 def test_a_native_application_sees_the_node_as_it_is(config: FacadeConfig) -> None:
     planned = plan(seed(**{f"{TOOL}__backend": "NATIVE", f"{TOOL}__image": None}), config)
-    assert "container" not in planned.script.splitlines()[-1]
-    assert {f.name: f.text for f in planned.control_files}["command.sh"].startswith("exec 'acme-batch'")
+    assert "launcher native" in planned.script
+    assert "\nexec 'acme-batch'" in planned.script
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from slurm_provider.slurm.command import Outcome
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch, batch_script
 
 DATA = Path(__file__).parents[1] / "data/slurm"
-SBATCH = Sbatch(script_path="/jobs/1/.ucloud/job.sh", folder="/jobs/1")
+SBATCH = Sbatch(script="#!/bin/sh\ntrue\n", folder="/jobs/1")
 REFUSED = "sbatch: error: Batch job submission failed: "
 POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
 
@@ -30,7 +30,8 @@ def header(asked: SubmitRequest, folder: str = "/jobs/1") -> list[str]:
 
 
 def test_sbatch_is_given_the_script_and_nothing_else() -> None:
-    assert SBATCH.argv() == ["sbatch", "--parsable", "/jobs/1/.ucloud/job.sh"]
+    assert SBATCH.argv() == ["sbatch", "--parsable"]
+    assert SBATCH.stdin() == "#!/bin/sh\ntrue\n"
 
 
 @pytest.mark.parametrize(

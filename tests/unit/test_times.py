@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_provider.slurm.times import format_duration, parse_duration, parse_epoch
+from slurm_provider.slurm.command import number
+from slurm_provider.slurm.times import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -45,5 +46,5 @@ def test_a_duration_is_written_in_full(seconds: int, text: str) -> None:
     ("text", "epoch"),
     [("1795307838", 1795307838), ("Unknown", 0), ("None", 0), ("N/A", 0), ("", 0), ("0", 0)],
 )
-def test_a_time_that_is_not_known_is_nought(text: str, epoch: int) -> None:
-    assert parse_epoch(text) == epoch
+def test_a_number_that_is_not_known_is_nought(text: str, epoch: int) -> None:
+    assert number(text) == epoch

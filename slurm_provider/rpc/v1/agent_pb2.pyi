@@ -24,21 +24,25 @@ class SpawnRequest(_message.Message):
     """What the sidecar, its spawner and its user agents say to one another over
     socket pairs that they inherit. No part of the contract with the façade.
 
-    One packet; the answer carries the sidecar's end of the agent's socket.
+    One packet; the answer carries the sidecar's end of the agent's socket, and
+    says again whose agent it is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_USER_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     local_user: _builtins.str
+    sequence: _builtins.int
     def __init__(
         self,
         *,
         local_user: _builtins.str = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_user", b"local_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_user", b"local_user", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -50,18 +54,24 @@ class SpawnResponse(_message.Message):
 
     REFUSAL_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
+    LOCAL_USER_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     refusal: _builtins.str
     """Why there is no agent; empty when there is one."""
     pid: _builtins.int
+    local_user: _builtins.str
+    sequence: _builtins.int
     def __init__(
         self,
         *,
         refusal: _builtins.str = ...,
         pid: _builtins.int = ...,
+        local_user: _builtins.str = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_user", b"local_user", "pid", b"pid", "refusal", b"refusal", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -77,9 +87,12 @@ class AgentRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SUBMIT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    START_BEFORE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     request_id: _builtins.str
     """Joins the log lines of the façade, the sidecar and the agent."""
+    start_before: _builtins.float
+    """When sbatch may no longer be started, on the machine's monotonic clock."""
     @_builtins.property
     def submit(self) -> _submission_pb2.SubmitRequest: ...
     @_builtins.property
@@ -91,10 +104,11 @@ class AgentRequest(_message.Message):
         request_id: _builtins.str = ...,
         submit: _submission_pb2.SubmitRequest | None = ...,
         cancel: _submission_pb2.CancelRequest | None = ...,
+        start_before: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "request_id", b"request_id", "sequence", b"sequence", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "request_id", b"request_id", "sequence", b"sequence", "start_before", b"start_before", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["submit", "cancel"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015

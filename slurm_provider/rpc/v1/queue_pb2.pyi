@@ -175,7 +175,6 @@ class AccountingRecord(_message.Message):
 
     SLURM_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
-    COMMENT_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
@@ -188,10 +187,8 @@ class AccountingRecord(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ELAPSED_SECONDS_FIELD_NUMBER: _builtins.int
-    FOLDER_FIELD_NUMBER: _builtins.int
     slurm_id: _builtins.int
     name: _builtins.str
-    comment: _builtins.str
     user: _builtins.str
     account: _builtins.str
     partition: _builtins.str
@@ -207,13 +204,11 @@ class AccountingRecord(_message.Message):
     end_time: _builtins.int
     elapsed_seconds: _builtins.int
     """Time in use, without the time that the job was suspended."""
-    folder: _builtins.str
     def __init__(
         self,
         *,
         slurm_id: _builtins.int = ...,
         name: _builtins.str = ...,
-        comment: _builtins.str = ...,
         user: _builtins.str = ...,
         account: _builtins.str = ...,
         partition: _builtins.str = ...,
@@ -226,11 +221,10 @@ class AccountingRecord(_message.Message):
         start_time: _builtins.int = ...,
         end_time: _builtins.int = ...,
         elapsed_seconds: _builtins.int = ...,
-        folder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid", "cancelled_by_uid", b"cancelled_by_uid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid", "account", b"account", "cancelled_by_uid", b"cancelled_by_uid", "comment", b"comment", "elapsed_seconds", b"elapsed_seconds", "end_time", b"end_time", "exit_code", b"exit_code", "exit_signal", b"exit_signal", "folder", b"folder", "name", b"name", "node_list", b"node_list", "partition", b"partition", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid", "account", b"account", "cancelled_by_uid", b"cancelled_by_uid", "elapsed_seconds", b"elapsed_seconds", "end_time", b"end_time", "exit_code", b"exit_code", "exit_signal", b"exit_signal", "name", b"name", "node_list", b"node_list", "partition", b"partition", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cancelled_by_uid: _TypeAlias = _typing.Literal["cancelled_by_uid"]  # noqa: Y015
     _WhichOneofArgType__cancelled_by_uid: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid"]  # noqa: Y015

@@ -37,8 +37,8 @@ class SubmitRequest(_message.Message):
     FOLDER_FIELD_NUMBER: _builtins.int
     CONTROL_FOLDER_FIELD_NUMBER: _builtins.int
     SCRIPT_FIELD_NUMBER: _builtins.int
-    CONTROL_FILES_FIELD_NUMBER: _builtins.int
     CONFINED_PATHS_FIELD_NUMBER: _builtins.int
+    START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     local_user: _builtins.str
     name: _builtins.str
     """The job name: what the job is found by when its id is not known."""
@@ -56,13 +56,17 @@ class SubmitRequest(_message.Message):
     folder: _builtins.str
     """The job's folder, made if it is not there; "~/" is the local user's home."""
     control_folder: _builtins.str
-    """Name of the folder within the job's folder that gets the batch script and
-    the control files.
+    """Name of the folder within the job's folder that gets a copy of the batch
+    script, and what its launchers write.
     """
     script: _builtins.str
-    """The batch script without its header."""
-    @_builtins.property
-    def control_files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ControlFile]: ...
+    """The batch script without its header. All that the job runs of ours is in
+    it: Slurm keeps it, out of reach of whoever may write to the folders.
+    """
+    start_within_seconds: _builtins.int
+    """sbatch is not started later than this after the call has arrived, so that
+    the caller knows from when on a job that is not in Slurm will not come.
+    """
     @_builtins.property
     def confined_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfinedPath]: ...
     def __init__(
@@ -83,40 +87,16 @@ class SubmitRequest(_message.Message):
         folder: _builtins.str = ...,
         control_folder: _builtins.str = ...,
         script: _builtins.str = ...,
-        control_files: _abc.Iterable[Global___ControlFile] | None = ...,
         confined_paths: _abc.Iterable[Global___ConfinedPath] | None = ...,
+        start_within_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_files", b"control_files", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "partition", b"partition", "qos", b"qos", "script", b"script", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "partition", b"partition", "qos", b"qos", "script", b"script", "start_within_seconds", b"start_within_seconds", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
-
-@_typing.final
-class ControlFile(_message.Message):
-    """A file that the job's launchers need, written to the job's control folder."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    TEXT_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    text: _builtins.str
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        text: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "text", b"text"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ControlFile: _TypeAlias = ControlFile  # noqa: Y015
 
 @_typing.final
 class ConfinedPath(_message.Message):
