@@ -11,7 +11,7 @@ from rich.text import Text
 from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
 from slurm_provider.jobmap import JobMap
 
-COLUMNS = ("job_id", "state", "slurm_id", "user", "local_user", "product", "node_list", "submitted")
+COLUMNS = ("job_id", "state", "slurm_id", "user", "local_user", "node_list", "submitted", "product")
 
 app = typer.Typer(no_args_is_help=True, help="The jobs in the job map.")
 

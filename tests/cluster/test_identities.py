@@ -27,7 +27,7 @@ def _status(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
 
 
-def _process(module: str, stack: Stack, user: str | None = None) -> int:
+def process_of(module: str, stack: Stack, user: str | None = None) -> int:
     """Return the process of this stack's sidecar that runs a module, as a user where one is given."""
     parents = {stack.sidecar.pid}
     for _ in range(3):
@@ -50,7 +50,7 @@ async def test_an_agent_has_no_capability_and_can_get_none(stack: Stack) -> None
     made = job("true")
     await stack.core.create(bulk(made))
     await stack.core.wait_update(made["id"], state="SUCCESS")
-    status = _status(_process("slurm_provider.sidecar.agent", stack, "alice"))
+    status = _status(process_of("slurm_provider.sidecar.agent", stack, "alice"))
     alice = pwd.getpwnam("alice")
     assert status["Uid"].split() == [str(alice.pw_uid)] * 4
     assert status["Gid"].split() == [str(alice.pw_gid)] * 4
@@ -66,7 +66,7 @@ async def test_the_server_that_speaks_grpc_has_no_capability(stack: Stack) -> No
 
 
 async def test_the_spawner_can_change_users_and_nothing_else(stack: Stack) -> None:
-    status = _status(_process("slurm_provider.sidecar.spawner", stack))
+    status = _status(process_of("slurm_provider.sidecar.spawner", stack))
     assert status["Uid"].split() == [str(pwd.getpwnam(SIDECAR_USER).pw_uid)] * 4
     setgid, setuid, setpcap = 1 << 6, 1 << 7, 1 << 8
     for name in ("CapPrm", "CapBnd"):
@@ -75,13 +75,13 @@ async def test_the_spawner_can_change_users_and_nothing_else(stack: Stack) -> No
 
 async def test_neither_spawner_nor_agents_load_grpc(stack: Stack) -> None:
     for module in ("slurm_provider.sidecar.spawner", "slurm_provider.sidecar.agent"):
-        maps = Path(f"/proc/{_process(module, stack)}/maps").read_text()
+        maps = Path(f"/proc/{process_of(module, stack)}/maps").read_text()
         assert "cygrpc" not in maps
 
 
 async def test_an_agent_starts_with_an_environment_built_from_nothing(stack: Stack) -> None:
     environment = Path(
-        f"/proc/{_process('slurm_provider.sidecar.agent', stack, 'alice')}/environ"
+        f"/proc/{process_of('slurm_provider.sidecar.agent', stack, 'alice')}/environ"
     ).read_text()
     names = {entry.split("=", 1)[0] for entry in environment.split("\0") if entry}
     assert names <= {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "SLURM_CONF", "USER", "LC_CTYPE"}

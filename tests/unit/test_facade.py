@@ -1,6 +1,7 @@
 """The façade without Slurm: who is let in, what is refused in words, and that nothing makes it fail."""
 
 import asyncio
+import base64
 import copy
 import json
 import time
@@ -17,14 +18,14 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slurm_provider.config import load_facade
 from slurm_provider.facade.app import create_app
 from slurm_provider.facade.services import Services
-from slurm_provider.jobmap import JobMap, UserMapping
+from slurm_provider.jobmap import JobChange, JobMap, UserMapping
 from slurm_provider.launch.plan import LONGEST_YEARS
 from slurm_provider.ucloud.jobs import JobState
 from tests.support.core_standin.keys import Keys
-from tests.unit import builders
-from tests.unit.builders import CONFIG, facade_config, job
+from tests.unit.builders import CONFIG, config_file, job
 
 SEED = json.loads((Path(__file__).parents[1] / "data/seeds/create.request.json").read_text())["items"][0]
 MIB = 1 << 20
@@ -60,8 +61,8 @@ async def running_facade(folder: Path) -> AsyncIterator[Facade]:
     keys = Keys(folder / "keys", "example")
     text = CONFIG.replace("http://core.example", "http://127.0.0.1:9")
     text = text.replace("unix:/run/sidecar.sock", f"unix:{folder}/sidecar.sock")
-    config = facade_config(folder, text + "\n[facade]\ncreate_wait_seconds = 0.5\n")
-    config.core.public_key_file.write_bytes(keys.public_pem)
+    config = load_facade(config_file(folder, text + "\n[facade]\ncreate_wait_seconds = 0.5\n"))
+    config.core.public_key_file.write_text(base64.b64encode(keys.public_der).decode())
     app = create_app(config)
     headers = {"Authorization": f"Bearer {keys.service_token()}"}
     async with (
@@ -123,7 +124,7 @@ async def test_without_cores_token_no_body_is_read(facade: Facade, path: str, au
 
 async def test_slashes_do_not_lead_past_the_token(facade: Facade) -> None:
     for path in ("//ucloud/example/jobs", "/ucloud//example/jobs", "///ucloud///example///jobs"):
-        answer = await facade.http.post(path, content=b"{", headers={"Authorization": ""})
+        answer = await facade.http.post(f"http://facade{path}", content=b"{", headers={"Authorization": ""})
         assert answer.status_code == 401, path
 
 
@@ -321,7 +322,7 @@ async def test_jobs_are_ended_at_once_and_not_one_after_another(facade: Facade, 
         await asyncio.sleep(60)
 
     rows = [job(job_id=str(number), slurm_id=number) for number in range(1, 21)]
-    changes = [(row, builders.no_change(row)) for row in rows]
+    changes = [(row, JobChange(row.job_id)) for row in rows]
     await facade.services.jobmap.call(JobMap.add_jobs, changes)
     async with await asyncio.start_unix_server(never, tmp_path / "sidecar.sock"):
         unknown = {"id": "99", "owner": {"createdBy": "user"}}
@@ -340,7 +341,7 @@ async def test_a_job_of_a_cluster_that_is_gone_is_answered_in_words(
     facade: Facade, slurm_id: int | None
 ) -> None:
     row = replace(job(), cluster="gone", slurm_id=slurm_id)
-    await facade.services.jobmap.call(JobMap.add_jobs, [(row, builders.no_change(row))])
+    await facade.services.jobmap.call(JobMap.add_jobs, [(row, JobChange(row.job_id))])
     item = {"job": {"id": row.job_id}, "requestedTime": {"hours": 1}}
     for path in ("jobs/extend", "jobs/suspend", "jobs/unsuspend"):
         answer = await facade.post(path, {"items": [item]})
@@ -352,7 +353,7 @@ async def test_a_job_of_a_cluster_that_is_gone_is_answered_in_words(
 @pytest.mark.parametrize("hours", [-1, 0, 2_000_000, 10**30])
 async def test_a_job_cannot_be_extended_beyond_all_bounds(facade: Facade, hours: int) -> None:
     row = job(time_limit_seconds=600)
-    await facade.services.jobmap.call(JobMap.add_jobs, [(row, builders.no_change(row))])
+    await facade.services.jobmap.call(JobMap.add_jobs, [(row, JobChange(row.job_id))])
     item = {"job": {"id": row.job_id}, "requestedTime": {"hours": hours}}
     answer = await facade.post("jobs/extend", {"items": [item]})
     assert answer.status_code == 400
@@ -416,8 +417,10 @@ def odd_bodies(draw: st.DrawFn) -> bytes:
                 except (KeyError, IndexError, TypeError):
                     break  # an earlier change has taken the place away
             else:
-                if isinstance(inner, dict) or (isinstance(inner, list) and len(inner) > 0):
-                    inner[last if isinstance(inner, dict) else 0] = draw(ANYTHING)
+                if isinstance(inner, dict):
+                    inner[last] = draw(ANYTHING)
+                elif isinstance(inner, list):
+                    inner.append(draw(ANYTHING))
         items.append(item)
     return json.dumps({"items": items, **items[0]}).encode()
 
