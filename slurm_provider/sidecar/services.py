@@ -59,14 +59,19 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
     async def Submit(  # noqa: N802 - the contract's name
         self, request: submission_pb2.SubmitRequest, context: Context
     ) -> submission_pb2.SubmitResponse:
-        """Submit one job. A refused user is a refusal of the job; a lost agent leaves it in doubt."""
+        """Submit one job. A refused user is a refusal of the job.
+
+        When the agent ends before it answers, so does this call: its sbatch may still be running.
+        """
         start_before = time.monotonic() + (request.start_within_seconds or DEFAULT_START_WITHIN_SECONDS)
         call = AgentRequest(request_id=_request_id(context), submit=request, start_before=start_before)
         try:
             return (await self._call(request.local_user, call, context)).submit
         except AgentRefused as error:
             return submission_pb2.SubmitResponse(refused=submission_pb2.Refusal(reason=str(error)))
-        except (AgentGone, SlurmUnavailable) as error:
+        except AgentGone as error:
+            await _unavailable(context, error)
+        except SlurmUnavailable as error:
             return submission_pb2.SubmitResponse(doubt=submission_pb2.Doubt(reason=str(error)))
 
     async def Cancel(  # noqa: N802 - the contract's name
