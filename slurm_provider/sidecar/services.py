@@ -66,7 +66,7 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
         start_before = time.monotonic() + (request.start_within_seconds or DEFAULT_START_WITHIN_SECONDS)
         call = AgentRequest(request_id=_request_id(context), submit=request, start_before=start_before)
         try:
-            return (await self._call(request.local_user, call, context)).submit
+            return (await self._call(request.local_user, call, context, job_name=request.name)).submit
         except AgentRefused as error:
             return submission_pb2.SubmitResponse(refused=submission_pb2.Refusal(reason=str(error)))
         except AgentGone as error:
@@ -86,12 +86,14 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
         except (AgentGone, SlurmUnavailable) as error:
             await _unavailable(context, error)
 
-    async def _call(self, local_user: str, call: AgentRequest, context: Context) -> AgentResponse:
+    async def _call(
+        self, local_user: str, call: AgentRequest, context: Context, **facts: str
+    ) -> AgentResponse:
         try:
             response = await self._agents.call(local_user, call)
         except SpawnerGone as error:
             await _unavailable(context, error)
-        _log_runs(response.commands, context, local_user=local_user)
+        _log_runs(response.commands, context, local_user=local_user, **facts)
         if response.failure:
             raise SlurmUnavailable(response.failure)
         return response

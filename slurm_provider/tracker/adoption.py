@@ -66,10 +66,6 @@ class Adoption:
                 await self._find(cluster, asked)
         self._told()
 
-    async def adopt(self, job: Job) -> None:
-        """Take a single job over from Slurm if it is there; raises nothing."""
-        await self.verify([job])
-
     async def _is_known(self, job: Job) -> bool:
         row = await self._jobmap.call(JobMap.job, job.id)
         if row is not None and row.state.is_final:

@@ -63,8 +63,8 @@ def cluster_folder() -> Path:
 
 
 def fresh_folder(name: str) -> Path:
-    """Return an empty folder that the test users can reach."""
-    folder = cluster_folder() / "tests" / name
+    """Return a new folder of this run that the test users can reach."""
+    folder = cluster_folder() / f"tests-{os.getpid()}" / name
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 

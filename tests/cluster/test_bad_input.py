@@ -1,5 +1,6 @@
 """What is wrong is refused in words, and nothing reaches Slurm."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -164,3 +165,33 @@ async def test_a_call_without_a_token_is_refused(stack: Stack) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{stack.url}/ucloud/example/jobs/retrieveProducts")
     assert (answer.status_code, "token" in answer.json()["why"]) == (401, True)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_huge_body_is_refused_and_its_sender_told_why(stack: Stack, announced: bool) -> None:
+    mebibytes = 64
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(mebibytes):
+            yield b" " * (1 << 20)
+
+    length = {"Content-Length": str(mebibytes << 20)} if announced else {}
+    token = {"Authorization": f"Bearer {await stack.core.core_token()}"}
+    async with httpx.AsyncClient(timeout=20) as client:
+        url = f"{stack.url}/ucloud/example/jobs"
+        stranger = await client.post(url, content=body(), headers=length)
+        core = await client.post(url, content=body(), headers=length | token)
+        after = await client.post(url, content=b'{"items": []}', headers=token)
+    assert (stranger.status_code, "token" in stranger.json()["why"]) == (401, True)
+    assert (core.status_code, core.json()["why"]) == (413, "the body is larger than 16 MiB")
+    assert after.status_code == 200
+
+
+async def test_a_job_that_cannot_be_read_fails_alone(stack: Stack) -> None:
+    good, bad = job("true"), job("true")
+    bad["specification"]["replicas"] = "many"
+    answer = await stack.core.create(bulk(bad, good))
+    assert (answer["status"], answer["body"]) == (200, {"responses": [None, None]})
+    update = await stack.core.wait_update(bad["id"], state="FAILURE")
+    assert "specification.replicas" in update["status"]
+    await stack.core.wait_update(good["id"], state="SUCCESS")

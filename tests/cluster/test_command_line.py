@@ -72,3 +72,12 @@ async def test_config_check_names_what_is_wrong_and_serve_refuses_to_start() -> 
         assert f"config.toml:{line}: tracker.intervall_seconds: there is no such key" in misspelt.stderr
         stack.config_path.write_text(text.replace("provider.pub", "nowhere.pub"))
         assert "core.public_key_file: there is no such file" in stack.run("serve").stderr
+
+
+async def test_a_second_facade_does_not_start_on_the_same_job_map(stack: Stack) -> None:
+    second = stack.run("serve")
+    assert second.returncode == 1
+    assert "another slurm-provider serve uses this job map" in second.stderr
+    made = job("true")
+    await stack.core.create(bulk(made))
+    await stack.core.wait_update(made["id"], state="SUCCESS")

@@ -153,5 +153,5 @@ async def test_every_slurm_command_is_logged_with_its_request(stack: Stack) -> N
         )
     lines = (stack.folder / "log/sidecar.log").read_text().splitlines()
     ours = [line for line in lines if "the-request-of-this-test" in line]
-    assert len(ours) == 3
+    assert len(ours) == 4
     assert all('"returncode": 0' in line and '"seconds"' in line and '"stderr"' in line for line in ours)

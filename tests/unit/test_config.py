@@ -129,6 +129,32 @@ MISTAKES = {
         'job_folder = "~/ucloud-jobs"  # here',
         "clusters.hpc.job_folder: ",
     ),
+    "a job folder that is relative": (
+        'job_folder = "~/ucloud-jobs/{{job}}"',
+        'job_folder = "jobs/{{job}}"  # here',
+        "clusters.hpc.job_folder: must begin with",
+    ),
+    "a job folder with a placeholder that nobody fills in": (
+        'job_folder = "~/ucloud-jobs/{{job}}"',
+        'job_folder = "/gpfs/{{account}}/{{job}}"  # here',
+        "clusters.hpc.job_folder: only {job} and {user} are filled in, not {account}",
+    ),
+    "a job folder with a part of a placeholder": (
+        'job_folder = "~/ucloud-jobs/{{job}}"',
+        'job_folder = "/gpfs/{{job.x}}/{{job}}"  # here',
+        "clusters.hpc.job_folder: only {job} and {user} are filled in, not {job.x}",
+    ),
+    "a job folder with a placeholder that does not end": (
+        'job_folder = "~/ucloud-jobs/{{job}}"',
+        'job_folder = "/gpfs/{{job}}/{user"  # here',
+        "clusters.hpc.job_folder: expected '}'",
+    ),
+    "a misspelt key of the sidecar's": (
+        'listen = "unix:/run/sidecar.sock"',
+        'listen = "unix:/run/sidecar.sock"\ndeny_user = ["bob"]  # here',
+        "sidecar.deny_user: there is no such key",
+    ),
+    "a misspelt section": ("[tracker]", "[sidecr]  # here\n\n[tracker]", "sidecr: there is no such key"),
     "a partition that could be two words": (
         'partition = "main"\nqos',
         'partition = "main short"  # here\nqos',
@@ -231,6 +257,9 @@ def test_what_is_no_text_is_a_mistake_too(tmp_path: Path) -> None:
     [
         ('[sidecar]\n\nlisten = "tcp:0.0.0.0:8890"\n', "1: sidecar: .*plain TCP"),
         ("[sidecar]\nmin_uid = 0\n", "2: sidecar.min_uid: "),
+        ("[sidecr]\ndeny_users = ['bob']\n", "1: sidecr: there is no such key"),
+        ("[sidecar]\nsocket_group = 'x'\n", "2: sidecar.socket_group: there is no such key"),
+        ("[sidecar]\ncommand_timeout_seconds = 61\n", "2: sidecar.command_timeout_seconds: .*60"),
         ('[other]\nx = 1\n[sidecar]\nlissen = "unix:/x"\n', "4: sidecar.lissen: there is no such key"),
     ],
 )
@@ -241,3 +270,19 @@ def test_the_sidecars_mistakes_are_named_in_the_same_way(tmp_path: Path, text: s
 
 def test_both_programs_can_read_one_file(tmp_path: Path) -> None:
     assert load_sidecar(config_file(tmp_path, WHOLE)).sidecar.listen == "unix:/run/sidecar.sock"
+
+
+def test_a_file_of_the_other_programs_that_cannot_be_seen_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = "".join(f'{key}_file = "/closed/{key}"\n' for key in ("certificate", "key", "ca"))
+    path = config_file(tmp_path, f"{CONFIG}\n[sidecar.tls]\n{files}")
+    is_file = Path.is_file
+
+    def closed(self: Path) -> bool:
+        if self.parent == Path("/closed"):
+            raise PermissionError
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    assert load_facade(path).sidecar is not None

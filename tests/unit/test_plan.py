@@ -130,6 +130,37 @@ REFUSED = {
     "less than no replica": ({"specification__replicas": -1}, "at least one replica, not -1"),
     "two replicas where one is allowed": ({"specification__replicas": 2}, "one node only; 2 were asked"),
     "no time": ({"specification__timeAllocation": {"hours": 0}}, "time allocation"),
+    "more replicas than any cluster has nodes": (
+        {"specification__replicas": 5_000_000_000},
+        "at most 1000000 replicas",
+    ),
+    "more time than any job gets": (
+        {"specification__timeAllocation": {"hours": 2_000_000}},
+        "at most 10 years",
+    ),
+    "a default of more time than any job gets": (
+        {
+            "specification__timeAllocation": None,
+            f"{TOOL}__defaultTimeAllocation": {"hours": 10**40},
+        },
+        "at most 10 years",
+    ),
+    "a default of less than no time": (
+        {"specification__timeAllocation": None, f"{TOOL}__defaultTimeAllocation": {"hours": -1}},
+        "time allocation",
+    ),
+    "half a character in a value": (
+        {"specification__parameters__value__value": "\ud800"},
+        r"specification\.parameters\.value\.value: the text is not Unicode",
+    ),
+    "half a character in a default": (
+        {f"{INVOCATION}__parameters": [{"type": "text", "name": "p", "defaultValue": {"value": "\ud800"}}]},
+        "defaultValue.value: the text is not Unicode",
+    ),
+    "half a character in the command line": (
+        {f"{INVOCATION}__invocation": [{"type": "word", "word": "\ud800"}]},
+        r"invocation\.0\.word: the text is not Unicode",
+    ),
     "less than no time": ({"specification__timeAllocation": {"hours": -1}}, "time allocation"),
     "a line end in the job's name": ({"specification__name": "a\nb"}, r"a\\nb"),
     "an escape in the job's name": ({"specification__name": "a\x1b"}, r"a\\x1b"),
