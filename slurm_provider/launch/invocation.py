@@ -1,4 +1,4 @@
-"""The invocation of an application becomes words of a bash command line (WIRE 5.1)."""
+"""The invocation of an application becomes words of a bash command line (UCloud's InvocationParameter)."""
 
 import re
 from collections.abc import Mapping, Sequence

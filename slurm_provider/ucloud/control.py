@@ -1,4 +1,4 @@
-"""What the provider sends to Core's control API, field by field as in documents 004 and WIRE section 4."""
+"""What the provider sends to Core's control API (UCloud's JobsControl), field by field."""
 
 from pydantic import BaseModel, Field
 

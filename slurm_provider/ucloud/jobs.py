@@ -13,7 +13,7 @@ EpochMilliseconds = Annotated[int, Field(ge=0, lt=253_402_300_800_000)]
 
 
 class JobState(StrEnum):
-    """UCloud's states of a job (document 002, JobState). Today's Core has no CANCELING."""
+    """UCloud's states of a job (its JobState). Today's Core has no CANCELING."""
 
     IN_QUEUE = "IN_QUEUE"
     RUNNING = "RUNNING"

@@ -1,4 +1,4 @@
-"""ComputeSupport: what is declared for each product (documents 002 and 004)."""
+"""What is declared for each product (UCloud's ComputeSupport)."""
 
 from pydantic import BaseModel
 
