@@ -112,6 +112,14 @@ async def test_a_job_that_outlives_its_time_expires(stack: Stack) -> None:
     assert "used up its time allocation" in update["status"]
 
 
+async def test_a_job_that_cannot_be_paid_is_ended_when_it_starts(stack: Stack) -> None:
+    made = job("sleep 600", user="alice")
+    await stack.core.set_wallet("example-compute", 0, user="alice")
+    await stack.core.create(bulk(made))
+    update = await stack.core.wait_update(made["id"], state="SUCCESS")
+    assert update["status"] == "The job was terminated (No credits)"
+
+
 async def test_a_project_is_charged_to_its_account_and_runs_as_the_user(stack: Stack, slurm: Slurm) -> None:
     made = job("id -un", user="bob", project=PROJECT)
     await stack.core.create(bulk(made))
