@@ -1,6 +1,7 @@
 """The sidecar by itself: its contract on the wire, over a Unix socket and over mutual TLS."""
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from slurm_provider.config.sections import Tls
 from slurm_provider.rpc.endpoints import open_channel
 from slurm_provider.rpc.v1.queue_pb2 import GetLimitsRequest
 from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
+from slurm_provider.rpc.v1.submission_pb2 import CancelRequest
+from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 from tests.cluster.conftest import cluster_folder, fresh_folder
-from tests.support.processes import COMMAND, Program
-from tests.support.stack import Stack, free_port, prepare
+from tests.support.processes import COMMAND, ROOT, Program, as_user
+from tests.support.stack import SIDECAR_USER, Stack, free_port, prepare
 
 Identity = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
@@ -124,6 +127,32 @@ command_timeout_seconds = 5
     sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
     with pytest.raises(RuntimeError, match="above Slurm's MessageTimeout of 5 s"):
         await sidecar.start()
+
+
+async def test_the_sidecar_starts_without_root_by_the_capabilities_of_its_unit() -> None:
+    folder = fresh_folder("unit")
+    prepare(folder)
+    (folder / "config.toml").write_text(
+        f"""
+[sidecar]
+listen = "unix:{folder}/run/sidecar.sock"
+slurm_conf = "{cluster_folder()}/etc/slurm.conf"
+"""
+    )
+    unit = (ROOT / "systemd/slurm-provider-sidecar.service").read_text()
+    (names,) = re.findall(r"^AmbientCapabilities=(.*)$", unit, re.MULTILINE)
+    capabilities = "-all," + ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in names.split())
+    kinds = ("inh-caps", "ambient-caps", "bounding-set")
+    as_the_unit = as_user(SIDECAR_USER, COMMAND, "sidecar", "-c", folder / "config.toml")
+    as_the_unit[1:1] = [f"--{kind}={capabilities}" for kind in kinds]
+    sidecar = Program(as_the_unit, folder / "log/sidecar.log")
+    await sidecar.start()
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{folder}/run/sidecar.sock") as channel:
+            # scancel says nothing about ids that it does not know: the agent is there, and has asked.
+            await SubmissionServiceStub(channel).Cancel(CancelRequest(local_user="alice", slurm_id=2**31))
+    finally:
+        await sidecar.stop()
 
 
 async def test_health_and_reflection_are_served(stack: Stack) -> None:
