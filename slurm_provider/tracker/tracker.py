@@ -109,6 +109,8 @@ class Tracker:
                 await self.limits[name].fresh()
             except ClusterUnavailable as error:
                 log.warning("limits not read", cluster=name, reason=str(error))
+            except Exception:
+                log.exception("limits not read", cluster=name)
             await asyncio.sleep(min(5.0, self._config.tracker.limits_interval_seconds))
 
 

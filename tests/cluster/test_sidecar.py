@@ -149,10 +149,11 @@ slurm_conf = "{cluster_folder()}/etc/slurm.conf"
     await sidecar.start()
     try:
         async with grpc.aio.insecure_channel(f"unix:{folder}/run/sidecar.sock") as channel:
-            # scancel says nothing about ids that it does not know: the agent is there, and has asked.
+            # scancel says nothing about ids that it does not know.
             await SubmissionServiceStub(channel).Cancel(CancelRequest(local_user="alice", slurm_id=2**31))
     finally:
         await sidecar.stop()
+    assert '"local_user": "alice"' in (folder / "log/sidecar.log").read_text()
 
 
 async def test_health_and_reflection_are_served(stack: Stack) -> None:
