@@ -4,7 +4,10 @@
 on one host both may stand in the same file.
 """
 
+from slurm_provider.config.access import Connect, Ssh
+from slurm_provider.config.choices import Choices
 from slurm_provider.config.loading import ConfigError, load_facade, load_sidecar
+from slurm_provider.config.maintenance import Availability, Maintenance
 from slurm_provider.config.sections import (
     Cluster,
     Core,
@@ -20,16 +23,21 @@ from slurm_provider.config.sections import (
 )
 
 __all__ = [
+    "Availability",
+    "Choices",
     "Cluster",
     "ConfigError",
+    "Connect",
     "Core",
     "Drive",
     "Era",
     "FacadeConfig",
     "Image",
+    "Maintenance",
     "Product",
     "Sidecar",
     "SidecarConfig",
+    "Ssh",
     "SuspendBy",
     "Tracker",
     "load_facade",

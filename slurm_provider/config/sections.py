@@ -4,20 +4,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from slurm_provider.config.access import Connect, Ssh
+from slurm_provider.config.base import AbsolutePath, Section
+from slurm_provider.config.choices import Choices
+from slurm_provider.config.maintenance import Maintenance
+
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError("must be an absolute path")
-    if not path.strip("/"):
-        raise ValueError("must be a folder below /")
-    return path.rstrip("/")
 
 
 def _endpoint(address: str) -> str:
@@ -54,16 +51,9 @@ def _job_folder(template: str) -> str:
     return template
 
 
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 JobFolder = Annotated[str, AfterValidator(_job_folder)]
-
-
-class Section(BaseModel):
-    """A section in which an unknown key is an error, so that a misspelt one is never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -157,7 +147,11 @@ class Image(Section):
     software: AbsolutePath
 
 
-SupportBlock = Mapping[str, bool]
+Flag = Literal[
+    "enabled", "web", "vnc", "logs", "terminal", "peers", "timeExtension", "suspension", "utilization",
+    "bindLinkToPort",
+]  # fmt: skip
+SupportBlock = Mapping[Flag, bool]
 
 
 class Support(Section):
@@ -185,6 +179,10 @@ class Product(Section):
     cluster: str
     partition: SlurmName
     qos: SlurmName | None = None
+    partition_choices: list[SlurmName] = []
+    """Partitions that a user may choose instead."""
+    qos_choices: list[SlurmName] = []
+    """QOS that a user may choose instead."""
     constraint: str | None = None
     cpu: int = Field(default=1, ge=1)
     """Virtual cores of one replica, as are the memory and the GPUs."""
@@ -237,6 +235,10 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
+    maintenance: list[Maintenance] = []
+    choices: Choices = Choices()
+    ssh: Ssh = Ssh()
+    connect: Connect | None = None
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 

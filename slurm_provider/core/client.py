@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from slurm_provider.config import Core
 from slurm_provider.ucloud.control import ChargeAnswer, RefreshAnswer
 from slurm_provider.ucloud.jobs import Job
+from slurm_provider.ucloud.ssh import SshKey, SshKeyPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -78,6 +79,12 @@ class CoreClient:
             "includeParameters": "true",
         }
         return _parse(await self._control("GET", "/api/jobs/control/retrieve", query=flags), Job)
+
+    async def ssh_keys(self, job_id: str) -> list[SshKey]:
+        """Return the SSH keys of a job's owner (`browseSshKeys`)."""
+        body = json.dumps({"jobId": job_id, "owner": True})
+        page = _parse(await self._control("POST", "/api/jobs/control/browseSshKeys", body=body), SshKeyPage)
+        return page.items or []
 
     async def _control(
         self, method: str, path: str, *, body: str | None = None, query: dict[str, str] | None = None

@@ -122,3 +122,23 @@ def m002_overview(db: Database) -> None:
           FROM jobs
         """,
     )
+
+
+@migrations()
+def m020_ssh_keys(db: Database) -> None:
+    """Keep which SSH keys let a UCloud user log in as which local user, and which jobs wait for that."""
+    db.executescript("""
+        CREATE TABLE ssh_blocks (
+            ucloud_user TEXT NOT NULL,
+            cluster     TEXT NOT NULL,
+            local_user  TEXT NOT NULL,
+            keys        TEXT NOT NULL,     -- JSON, what is to be in authorized_keys
+            installed   INTEGER NOT NULL,  -- whether it is
+            refusal     TEXT,              -- why it could not be
+            PRIMARY KEY (ucloud_user, cluster, local_user)
+        );
+        CREATE TABLE ssh_jobs (
+            job_id   TEXT PRIMARY KEY,  -- asks for SSH, and its user has not been told how to log in yet
+            asked_at INTEGER NOT NULL
+        );
+    """)

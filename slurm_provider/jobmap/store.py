@@ -18,6 +18,7 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
+from slurm_provider.jobmap.ssh_keys import SshKeys
 from slurm_provider.ucloud.control import ChargeItem, JobUpdate
 from slurm_provider.ucloud.jobs import JobState
 
@@ -43,6 +44,7 @@ class JobMap:
         self._file = SqliteFile(path, clock)
         self._db = self._file.db
         self.outbox = Outbox(self._file)
+        self.ssh = SshKeys(self._file)
 
     def close(self) -> None:
         """Close the file."""
@@ -137,6 +139,12 @@ class JobMap:
                 return False
             self.outbox.post_update(job_id, update)
         return True
+
+    def tell_of_ssh(self, job_id: str, update: JobUpdate) -> None:
+        """Queue the update that answers a job's wish for SSH."""
+        with self._file.writing():
+            self.outbox.post_update(job_id, update)
+            self.ssh.answered(job_id)
 
     # clusters
 

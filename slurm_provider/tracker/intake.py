@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from google.protobuf import json_format
 
@@ -10,9 +11,12 @@ from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import plan
 from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, grid_units
+from slurm_provider.tracker.choices import ChoiceRefused, UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.tracker.maintenance import closed
+from slurm_provider.tracker.ssh_access import ssh_objection
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
 
@@ -37,6 +41,7 @@ class Intake:
         self._limits = limits
         self._tagger = tagger
         self._clock = clock
+        self.choices = UserChoices(config)
 
     async def check(self, job: Job) -> tuple[JobRow, JobChange] | None:
         """Return the row of a new job and what Core is told of it at once; None for a job that is known.
@@ -51,6 +56,12 @@ class Intake:
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error
         cluster = planned.product.cluster
+        limits = await self._limits[cluster].last_known()
+        why = ssh_objection(job, self._config.ssh) or closed(
+            self._config.maintenance, planned.product, datetime.fromtimestamp(self._clock(), UTC)
+        )
+        if why:
+            raise JobRefused(why)
         tag = self._tagger.tag(job.id)
         request = planned.submit_request(
             local_user=user,
@@ -58,7 +69,11 @@ class Intake:
             tag=tag,
             job_folder=self._config.clusters[cluster].job_folder,
         )
-        if limits := await self._limits[cluster].last_known():
+        try:
+            await self.choices.apply(job, planned.product, request, limits)
+        except ChoiceRefused as error:
+            raise JobRefused(str(error)) from error
+        if limits:
             request.time_limit_seconds = request.time_limit_seconds or maximum_time(request, limits)
             if why := objection(request, limits):
                 raise JobRefused(why)
@@ -73,7 +88,7 @@ class Intake:
             ucloud_user=job.owner.createdBy if job.owner else "",
             project=job.owner.project if job.owner else None,
             local_user=user,
-            account=account,
+            account=request.account,
             application=planned.application,
             category=planned.product.category,
             product=planned.product.id,

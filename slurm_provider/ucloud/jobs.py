@@ -110,6 +110,12 @@ class ContainerDescription(Received):
     runAsRealUser: bool | None = None
 
 
+class SshDescription(Received):
+    """Whether an application is used over SSH: DISABLED, OPTIONAL or MANDATORY."""
+
+    mode: OptionalText = None
+
+
 class ApplicationInvocation(Received):
     """The command line of an application and the parameters in it."""
 
@@ -119,6 +125,7 @@ class ApplicationInvocation(Received):
     environment: dict[str, InvocationParameter] | None = None
     applicationType: OptionalText = None
     container: ContainerDescription | None = None
+    ssh: SshDescription | None = None
     allowMultiNode: bool | None = None
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from slurm_provider.ucloud.bulk import OptionalText, Received
+from slurm_provider.ucloud.bulk import OptionalText, Received, Text
 
 
 class ParameterValue(Received):
@@ -22,6 +22,7 @@ class ParameterValue(Received):
     id: OptionalText = None
     hostname: OptionalText = None
     jobId: OptionalText = None
+    modules: list[Text] | None = None
 
 
 class EnumerationOption(Received):
