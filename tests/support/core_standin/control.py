@@ -7,7 +7,7 @@ from typing import Any
 from .jobs import unknown_keys
 from .ledger import Charge
 from .views import browse_jobs, show_job
-from .wire import CoreError, Era, JsonObject, items_of, text
+from .wire import FINAL_STATES, CoreError, Era, JsonObject, items_of, text
 from .world import World
 
 
@@ -36,9 +36,11 @@ def refresh(world: World, call: Call) -> JsonObject:
 def update(world: World, call: Call) -> JsonObject:
     """New states, messages and folders of jobs; the whole batch or nothing."""
     items = items_of(call.body)
-    call.notes["applied"] = world.jobs.update(items)
-    for item in items:
+    applied = call.notes["applied"] = world.jobs.update(items)
+    for item, took_effect in zip(items, applied, strict=True):
         _note_breaches(world, call, item["update"])
+        if took_effect and item["update"].get("state") in FINAL_STATES:
+            world.job_ended(world.jobs.get(item["id"]))
     return {}
 
 

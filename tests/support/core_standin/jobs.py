@@ -24,10 +24,15 @@ class JobBook:
     def __init__(self, era: Era) -> None:
         self.era = era
         self.rows: dict[str, JsonObject] = {}
+        self.next_ids: list[str] = []
+        """Ids to give before any other, so that an example can run with its own."""
+        self.ended_by_user: set[str] = set()
         self._next_id = now_ms() - _EPOCH_2025_MS
 
     def new_id(self) -> str:
         """A number that neither this run nor an earlier one has given."""
+        if self.next_ids:
+            return self.next_ids.pop(0)
         self._next_id += 1
         return str(self._next_id)
 
@@ -53,6 +58,17 @@ class JobBook:
         """Drop rows, known or not."""
         for job_id in job_ids:
             self.rows.pop(job_id, None)
+
+    def reopen(self, row: JsonObject) -> None:
+        """Make an ended job one that waits, as before its first start."""
+        row["status"] |= {"state": "IN_QUEUE", "startedAt": None, "expiresAt": None}
+        self.ended_by_user.discard(row["id"])
+
+    def tell_first(self, row: JsonObject) -> None:
+        """Put Core's own word before all that the provider says: the documents' jobs begin with it."""
+        nothing = dict.fromkeys(_UPDATE_TYPES.keys() - {"resourceList"})
+        waiting = {"state": "IN_QUEUE", "status": "Your job is now waiting in the queue!"}
+        row["updates"].insert(0, nothing | waiting | {"timestamp": row["createdAt"]})
 
     def update(self, items: list[JsonObject]) -> list[bool]:
         """Apply a batch of `{id, update}`: all of it is read and found first, so one bad item spoils all.
