@@ -198,6 +198,19 @@ class CoreStandin:
         """The charges taken, in order."""
         return list((await self._door("GET", "charges"))["charges"])
 
+    async def usage(self) -> list[Json]:
+        """The last total reported in each scope: `{owner, category, scope, usage}`, owner as `user:alice`."""
+        return list((await self._door("GET", "usage"))["usage"])
+
+    async def connections(self) -> list[str]:
+        """The users for whom the provider has approved a connection."""
+        return list((await self._door("GET", "connections"))["users"])
+
+    async def products_v2(self) -> list[Json]:
+        """The products as today's Core shows them to anybody."""
+        response = await self._http.get("/api/products/v2/browse", params={"itemsPerPage": 250})
+        return list(_read(response)["items"])
+
     # What Core is to be
 
     async def add_jobs(self, *jobs: Json) -> None:
@@ -229,6 +242,11 @@ class CoreStandin:
         or provider_url.
         """
         await self._door("PUT", "behaviour", json=behaviour)
+
+    async def set_ssh_keys(self, user: str, *keys: str) -> list[Json]:
+        """Give a user exactly these public keys; gives them as Core shows them. The provider is not told."""
+        body = {"user": user, "keys": list(keys)}
+        return list((await self._door("PUT", "ssh-keys", json=body))["keys"])
 
     async def revoke_files(self, user: str, path: str) -> list[str]:
         """Take the files below a UCloud path from a user; gives the ids of the jobs that Core ends for it."""

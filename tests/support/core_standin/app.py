@@ -92,6 +92,9 @@ def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]
         claims(request)
         return JSONResponse(api.products(request.query_params))
 
+    async def products_v2(request: Request) -> Response:
+        return JSONResponse(api.products_v2(request.query_params))  # public
+
     async def support(request: Request) -> Response:
         claims(request)
         return JSONResponse(await api.support())
@@ -126,6 +129,7 @@ def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]
         Route("/api/hpc/apps", applications),
         Route("/api/hpc/apps/byNameAndVersion", application),
         Route("/api/products/browse", products),
+        Route("/api/products/v2/browse", products_v2),
         Route("/api/jobs", create, methods=["POST"]),
         Route("/api/jobs/retrieve", retrieve),
         Route("/api/jobs/browse", browse),
@@ -193,6 +197,9 @@ def _door_routes(door: Door) -> list[Route]:
         ("PUT", "wallets", of_body(door.set_wallet)),
         ("GET", "wallets", of_query(door.wallet)),
         ("GET", "charges", no_input(door.charges)),
+        ("GET", "usage", no_input(door.usage)),
+        ("GET", "connections", no_input(door.connections)),
+        ("PUT", "ssh-keys", of_body(door.set_ssh_keys)),
         ("PUT", "behaviour", of_body(door.behave)),
         ("POST", "applications", of_body(door.add_application)),
         ("POST", "products", of_body(door.add_product)),

@@ -12,7 +12,7 @@ from .polling import poll_everything
 from .provider import ProviderClient
 from .restarts import Restarts
 from .sharing import Sharing
-from .wire import CoreError, JsonObject, integer, items_of, text
+from .wire import CoreError, JsonObject, integer, items_of, now_ms, text
 from .world import Failure, World
 
 
@@ -133,6 +133,31 @@ class Door:
     def charges(self) -> JsonObject:
         """Every charge that was taken."""
         return {"charges": [vars(charge) for charge in self._world.ledger.charges.values()]}
+
+    def usage(self) -> JsonObject:
+        """What was reported: `{owner, category, scope, usage}` each, the last total of its scope."""
+        names = ("owner", "category", "scope")
+        totals = self._world.usage.totals.items()
+        return {"usage": [dict(zip(names, key, strict=True)) | {"usage": total} for key, total in totals]}
+
+    def connections(self) -> JsonObject:
+        """The users who have linked an account."""
+        return {"users": sorted(self._world.connections)}
+
+    def set_ssh_keys(self, body: JsonObject) -> JsonObject:
+        """`{user, keys: [public key]}`: gives the keys as Core shows them."""
+        user = text(body, "user")
+        self._world.ssh_keys[user] = [
+            {
+                "id": f"{user}-{number}",
+                "owner": user,
+                "createdAt": now_ms(),
+                "fingerprint": "",
+                "specification": {"title": f"Key {number}", "key": key},
+            }
+            for number, key in enumerate(body["keys"], 1)
+        ]
+        return {"keys": self._world.ssh_keys[user]}
 
     def behave(self, body: JsonObject) -> JsonObject:
         """Change what is named: down, delay_seconds, doubled_slashes, restart_after_seconds, fail_next,

@@ -5,6 +5,7 @@ from typing import Any
 
 from .permissions import may
 from .polling import poll_support
+from .products import product_v2
 from .provider import ProviderClient
 from .references import check_references
 from .submission import make_job, supports
@@ -44,6 +45,19 @@ class EndUserApi:
             product
             for product in self._world.catalogue.products.values()
             if area is None or product.get("productType", "COMPUTE") == area
+        ]
+        return page(products, int(query.get("itemsPerPage") or 50), int(query.get("next") or 0))
+
+    def products_v2(self, query: Mapping[str, str]) -> JsonObject:
+        """A page of products in today's shape, perhaps of one provider."""
+        if self._world.era is Era.SEEDS:
+            raise CoreError(404, "Not found: GET /api/products/v2/browse")
+        provider = query.get("filterProvider")
+        products = [
+            product_v2(product)
+            for product in self._world.catalogue.products.values()
+            if product.get("productType", "COMPUTE") == "COMPUTE"
+            and provider in (None, product["category"]["provider"])
         ]
         return page(products, int(query.get("itemsPerPage") or 50), int(query.get("next") or 0))
 

@@ -1,8 +1,9 @@
 """Core's table of jobs, and what an update from the provider does to a row."""
 
+import re
 from collections.abc import Iterable
 
-from .wire import FINAL_STATES, STATES, CoreError, Era, JsonObject, now_ms
+from .wire import FINAL_STATES, STATES, CoreError, Era, JsonObject, now_ms, owner_key
 
 _EPOCH_2025_MS = 1_735_689_600_000
 _UPDATE_TYPES: dict[str, type] = {
@@ -26,6 +27,8 @@ class JobBook:
         self.rows: dict[str, JsonObject] = {}
         self.next_ids: list[str] = []
         """Ids to give before any other, so that an example can run with its own."""
+        self.owners: set[str] = set()
+        """Everybody who has ever had a job."""
         self.ended_by_user: set[str] = set()
         self._next_id = now_ms() - _EPOCH_2025_MS
 
@@ -52,6 +55,7 @@ class JobBook:
         row["status"] = _blank_status() | (job.get("status") or {})
         row["updates"] = list(job.get("updates") or [])
         self.rows[job["id"]] = row
+        self.owners.add(owner_key(row["owner"]))
         return True
 
     def forget(self, job_ids: Iterable[str]) -> None:
@@ -130,6 +134,12 @@ def check_update(update: object) -> None:
     timestamp = update.get("timestamp", 0)
     if not isinstance(timestamp, int) or isinstance(timestamp, bool):
         raise CoreError(400, f"Bad request: 'update.timestamp' must be an integer, not {timestamp!r}")
+
+
+def check_name(name: object) -> None:
+    """Refuse a name with characters that Core does not allow in one."""
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[\w ():_-]*", name)):
+        raise CoreError(400, f"Bad request: {name!r} cannot be the name of a job")
 
 
 def unknown_keys(update: JsonObject) -> list[str]:

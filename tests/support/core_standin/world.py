@@ -8,6 +8,7 @@ from .jobs import JobBook
 from .journal import Journal, path_matches
 from .keys import Keys
 from .ledger import Ledger
+from .usage import UsageBook
 from .wire import Era, JsonObject
 
 
@@ -60,6 +61,10 @@ class World:
     support: dict[tuple[str, str, str], JsonObject] = field(default_factory=dict)
     licences: dict[str, JsonObject] = field(default_factory=dict)
     """`{id, owner, product}` by id."""
+    usage: UsageBook = field(default_factory=UsageBook)
+    connections: set[str] = field(default_factory=set)
+    """Users who have linked an account at the provider."""
+    ssh_keys: dict[str, list[JsonObject]] = field(default_factory=dict)
     revoked: set[tuple[str, str]] = field(default_factory=set)
     """Users, and the UCloud paths of files that they have lost access to."""
     job_ended: Callable[[JsonObject], None] = lambda _row: None
