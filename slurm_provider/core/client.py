@@ -80,6 +80,16 @@ class CoreClient:
         }
         return _parse(await self._control("GET", "/api/jobs/control/retrieve", query=flags), Job)
 
+    async def approve_connection(self, username: str) -> None:
+        """Say that a UCloud user is mapped to a local user now."""
+        body = json.dumps({"username": username})
+        await self._control("POST", "/api/providers/integration/control/approveConnection", body=body)
+
+    async def clear_connection(self, username: str) -> None:
+        """Say that a UCloud user is mapped to no local user any more."""
+        body = json.dumps({"username": username})
+        await self._control("POST", "/api/providers/integration/control/clearConnection", body=body)
+
     async def ssh_keys(self, job_id: str) -> list[SshKey]:
         """Return the SSH keys of a job's owner (`browseSshKeys`)."""
         body = json.dumps({"jobId": job_id, "owner": True})

@@ -81,7 +81,7 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         clusters=clusters,
         tracker=tracker,
         intake=Intake(config, jobmap, tracker.limits, tagger),
-        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.hurry_and_tell),
+        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, tracker.hurry_and_tell),
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,

@@ -42,9 +42,9 @@ class Redirect(BaseModel):
 
 
 @router.get("/integration/retrieveManifest", tags=["integration"])
-async def retrieve_manifest() -> Manifest:
-    """Say that users need not connect: the site maps them."""
-    return Manifest()
+async def retrieve_manifest(services: TheServices) -> Manifest:
+    """Say whether users must connect: only where the site has a page for it, else it maps them itself."""
+    return Manifest(enabled=services.config.connect is not None)
 
 
 @router.post("/integration/init", tags=["integration"])

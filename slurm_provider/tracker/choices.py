@@ -91,8 +91,10 @@ class UserChoices:
         """Return the account of a job that was submitted before: the chosen one if it can have been."""
         values = (job.specification.parameters if job.specification else None) or {}
         in_project = bool(job.owner and job.owner.project)
-        chosen = _text(values, ACCOUNT)
-        return chosen if chosen in self._accounts(user, own, limits, in_project=in_project) else own
+        given = values.get(ACCOUNT)
+        chosen = given.value if given else None
+        allowed = self._accounts(user, own, limits, in_project=in_project)
+        return chosen if isinstance(chosen, str) and chosen in allowed else own
 
     def _accounts(self, user: str, own: str, limits: Limits | None, *, in_project: bool) -> list[str]:
         """Return the accounts that the user has by association and that the site lets users choose."""

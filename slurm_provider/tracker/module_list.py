@@ -16,7 +16,8 @@ log = structlog.get_logger()
 
 class _Version(Received):
     full: str
-    parent: list[str] | None = None
+    parent: list[list[str]] | None = None
+    """Ways to the module: each lists what has to be loaded before it."""
 
 
 class _Package(Received):
@@ -66,15 +67,9 @@ def modules_of(software: Any) -> list[Module]:
             name=version.full,
             description=package.description,
             shortDescription=package.description.partition("\n")[0][:120],
-            dependsOn=_paths(version.parent or []),
+            dependsOn=version.parent or [],
             documentationUrl=package.url,
         )
         for package in packages
         for version in package.versions or []
     ]
-
-
-def _paths(parents: list[str]) -> list[list[str]]:
-    """Return the modules of each way to a module: Lmod writes one as `default:gcc/12:openmpi/4`."""
-    ways = [[name for name in parent.split(":") if name != "default"] for parent in parents]
-    return [way for way in ways if way]
