@@ -1,4 +1,4 @@
-"""What a user may choose beside the application: offered to nobody else, and never trusted when it comes back."""
+"""What a user may choose beside the application: offered to no other, never trusted when it comes back."""
 
 import json
 import os
@@ -97,9 +97,7 @@ async def test_partitions_qos_and_modules_are_offered(tmp_path: Path) -> None:
         ({"somethingElse": "x"}, {}),
     ],
 )
-async def test_a_choice_takes_effect(
-    tmp_path: Path, chosen: dict[str, Any], changed: dict[str, str]
-) -> None:
+async def test_a_choice_takes_effect(tmp_path: Path, chosen: dict[str, Any], changed: dict[str, str]) -> None:
     asked, wanted = request(), request()
     for name, value in changed.items():
         setattr(wanted, name, value)

@@ -499,9 +499,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("path", "body", "why"), [(path, *rest) for path, rest in REFUSED.items()])
-async def test_what_is_impossible_is_refused_in_words(
-    facade: Facade, path: str, body: Any, why: str
-) -> None:
+async def test_what_is_impossible_is_refused_in_words(facade: Facade, path: str, body: Any, why: str) -> None:
     answer = await facade.post(path, body)
     assert (answer.status_code, answer.json()) == (400, {"why": why, "errorCode": None})
 

@@ -46,9 +46,8 @@ url = "https://portal.example/{username}"
 accounts = ["*"]
 modules = ["gcc/12"]
 """
-DOCUMENTED = re.findall(
-    r"^\| `(GET|POST) (/\S+)` \|", (ROOT / "docs/calls.md").read_text().replace("/P/", "/example/"), re.MULTILINE
-)
+PAGE = (ROOT / "docs/calls.md").read_text()
+DOCUMENTED = re.findall(r"^\| `(GET|POST) (/\S+)` \|", PAGE.replace("/P/", "/example/"), re.MULTILINE)
 EXAMPLES = 20
 
 
@@ -95,9 +94,7 @@ async def test_the_table_of_calls_has_every_call_and_no_other(facade: Facade) ->
 
 @pytest.mark.parametrize(("method", "path"), DOCUMENTED)
 @given(data=st.data())
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 async def test_no_call_fails_or_answers_what_is_not_documented(
     facade: Facade, method: str, path: str, data: Any
 ) -> None:

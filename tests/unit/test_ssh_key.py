@@ -81,7 +81,7 @@ def test_openssh_reads_the_file_that_is_written(tmp_path: Path) -> None:
 
 # the file
 
-OTHERS = b"# mine\nssh-ed25519 AAAA me@home\n\ncommand=\"x\" ssh-rsa BBBB no end"
+OTHERS = b'# mine\nssh-ed25519 AAAA me@home\n\ncommand="x" ssh-rsa BBBB no end'
 
 
 def file_in(home: Path) -> Path:
@@ -117,7 +117,7 @@ def test_a_first_key_makes_the_folder_and_the_file_for_their_owner_alone(tmp_pat
     set_keys(tmp_path, LABEL, [GOOD])
     assert stat.S_IMODE((tmp_path / ".ssh").stat().st_mode) == 0o700
     assert stat.S_IMODE(file_in(tmp_path).stat().st_mode) == 0o600
-    assert os.listdir(tmp_path / ".ssh") == ["authorized_keys"]
+    assert [path.name for path in (tmp_path / ".ssh").iterdir()] == ["authorized_keys"]
 
 
 def test_a_folder_and_file_that_others_may_write_to_are_closed_to_them(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_what_a_killed_agent_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / ".ssh").mkdir(mode=0o700)
     (tmp_path / ".ssh/.authorized_keys.slurm-provider").write_text("half a file")
     set_keys(tmp_path, LABEL, [GOOD])
-    assert os.listdir(tmp_path / ".ssh") == ["authorized_keys"]
+    assert [path.name for path in (tmp_path / ".ssh").iterdir()] == ["authorized_keys"]
 
 
 def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
