@@ -18,15 +18,19 @@ from slurm_provider.config.sections import (
     SuspendBy,
     Tracker,
 )
+from slurm_provider.config.today import Category, Frequency, Orphans
 
 __all__ = [
+    "Category",
     "Cluster",
     "ConfigError",
     "Core",
     "Drive",
     "Era",
     "FacadeConfig",
+    "Frequency",
     "Image",
+    "Orphans",
     "Product",
     "Sidecar",
     "SidecarConfig",

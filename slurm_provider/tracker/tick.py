@@ -18,6 +18,7 @@ from slurm_provider.tracker.identity import same_job
 from slurm_provider.tracker.observation import Look, Rules, observe
 from slurm_provider.tracker.states import ucloud_state
 from slurm_provider.tracker.submitter import Submitter
+from slurm_provider.tracker.usage import UsageCheck
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ class Tick:
         cluster: Cluster,
         jobmap: Door,
         submitter: Submitter,
-        credit_check: CreditCheck,
+        credit_check: CreditCheck | UsageCheck,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import Era, FacadeConfig
 from slurm_provider.core import CoreClient
 from slurm_provider.jobmap import Door, JobMap
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
@@ -17,6 +17,7 @@ from slurm_provider.tracker.delivery import Delivery
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.submitter import Submitter
 from slurm_provider.tracker.tick import Tick
+from slurm_provider.tracker.usage import UsageCheck
 
 log = structlog.get_logger()
 
@@ -45,7 +46,9 @@ class Tracker:
         self._hurry = {name: asyncio.Event() for name in clusters}
         self.delivery = Delivery(jobmap, core, self.hurry)
         self.submitter = Submitter(config, jobmap, clusters, self.limits, self.delivery.wake, clock)
-        credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
+        credit_check: CreditCheck | UsageCheck = UsageCheck(jobmap)
+        if config.core.era is Era.SEEDS:
+            credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
         self._ticks = {
             name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock)
             for name, cluster in clusters.items()

@@ -59,6 +59,50 @@ class ChargeAnswer(Received):
         return {reference.id for reference in self.insufficientFunds or []}
 
 
+class UsageOwner(BaseModel):
+    """Whose wallet is meant: a user's or a project's."""
+
+    type: str
+    username: str = ""
+    projectId: str = ""
+
+
+class UsageCategory(BaseModel):
+    """A product category."""
+
+    name: str
+    provider: str
+
+
+class UsageDescription(BaseModel):
+    """What a report is about: totals are kept by owner and scope."""
+
+    scope: str
+    description: str | None = None
+
+
+class UsageItem(BaseModel):
+    """One item of `accounting/v2/reportUsage`: the scope's total so far, in the category's unit."""
+
+    isDeltaCharge: bool = False
+    owner: UsageOwner
+    categoryIdV2: UsageCategory
+    usage: int
+    description: UsageDescription
+
+
+class UsageAnswer(Received):
+    """Core's answer to `reportUsage`: whether each owner's wallet is still open."""
+
+    responses: list[bool]
+
+
+class ExistenceAnswer(Received):
+    """Core's answer to `providers/resources/checkExistence`: which resources there are."""
+
+    responses: list[bool]
+
+
 class AccessToken(Received):
     """One item of the answer to `auth/providers/refresh`."""
 
