@@ -18,6 +18,7 @@ from slurm_provider.jobmap.rows import (
     UserMapping,
 )
 from slurm_provider.jobmap.store import JobMap, UnmappedError
+from slurm_provider.jobmap.suspects import Suspect
 
 __all__ = [
     "Attempt",
@@ -31,6 +32,7 @@ __all__ = [
     "OutboxItem",
     "OutboxKind",
     "Submission",
+    "Suspect",
     "UnmappedError",
     "UserMapping",
 ]

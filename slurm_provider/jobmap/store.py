@@ -18,6 +18,7 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
+from slurm_provider.jobmap.suspects import Suspects
 from slurm_provider.ucloud.control import ChargeItem, JobUpdate, UsageItem
 from slurm_provider.ucloud.jobs import JobState
 
@@ -48,6 +49,7 @@ class JobMap:
         self._file = SqliteFile(path, clock)
         self._db = self._file.db
         self.outbox = Outbox(self._file)
+        self.suspects = Suspects(self._file)
 
     def close(self) -> None:
         """Close the file."""

@@ -30,6 +30,8 @@ Call = Callable[[Sequence[OutboxItem]], Awaitable[None]]
 class Delivery:
     """Delivers the outbox. `cancel_soon` is called when Core says that jobs cannot be paid.
 
+    `refused` is told of each item that Core will never take.
+
     `clock` gives seconds from any beginning.
     """
 
@@ -39,10 +41,12 @@ class Delivery:
         core: CoreClient,
         cancel_soon: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[OutboxItem, CoreRefused], Awaitable[None]] | None = None,
     ) -> None:
         self._jobmap = jobmap
         self._core = core
         self._cancel_soon = cancel_soon
+        self._refused = refused
         self._clock = clock
         self._news = asyncio.Event()
         self._aside: dict[str, float] = {}
@@ -133,6 +137,8 @@ class Delivery:
             return
         log.warning("refused by Core", job_id=items[0].job_id, kind=items[0].kind, reason=str(error))
         await self._jobmap.outbox(Outbox.refused, items, str(error))
+        if self._refused is not None:
+            await self._refused(items[0], error)
 
     async def _send_stubborn(self, jobs: Sequence[Sequence[OutboxItem]], call: Call) -> bool:
         """Send jobs that have failed before: together, else each by itself. Return whether any went."""

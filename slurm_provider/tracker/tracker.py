@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 
 from slurm_provider.config import Era, FacadeConfig
-from slurm_provider.core import CoreClient
+from slurm_provider.core import CoreClient, TodaysCore
 from slurm_provider.jobmap import Door, JobMap
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.delivery import Delivery
 from slurm_provider.tracker.limit_cache import LimitCache
+from slurm_provider.tracker.orphans import Orphans
 from slurm_provider.tracker.submitter import Submitter
 from slurm_provider.tracker.tick import Tick
 from slurm_provider.tracker.usage import UsageCheck
@@ -44,7 +45,11 @@ class Tracker:
             for name, cluster in clusters.items()
         }
         self._hurry = {name: asyncio.Event() for name in clusters}
-        self.delivery = Delivery(jobmap, core, self.hurry)
+        self._orphans: Orphans | None = None
+        if config.core.era is Era.TODAY:
+            self._orphans = Orphans(config.core.orphans, jobmap, TodaysCore(core), self.hurry, clock)
+        refused = self._orphans.refused if self._orphans else None
+        self.delivery = Delivery(jobmap, core, self.hurry, refused=refused)
         self.submitter = Submitter(config, jobmap, clusters, self.limits, self.delivery.wake, clock)
         credit_check: CreditCheck | UsageCheck = UsageCheck(jobmap)
         if config.core.era is Era.SEEDS:
@@ -63,6 +68,8 @@ class Tracker:
         for name in self._clusters:
             await self._jobmap.call(JobMap.cluster, name)
         loops: list[Coroutine[Any, Any, None]] = [self.delivery.run()]
+        if self._orphans:
+            loops.append(self._orphans.run())
         for name in self._clusters:
             loops += [self._follow(name), self._refresh_limits(name)]
         self._loops = [asyncio.create_task(loop) for loop in loops]
