@@ -16,6 +16,7 @@ from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.delivery import Delivery
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.orphans import Orphans
+from slurm_provider.tracker.registration import Registration
 from slurm_provider.tracker.submitter import Submitter
 from slurm_provider.tracker.tick import Tick
 from slurm_provider.tracker.usage import UsageCheck
@@ -39,6 +40,7 @@ class Tracker:
     ) -> None:
         self._config = config
         self._jobmap = jobmap
+        self._core = core
         self._clusters = clusters
         self.limits = {
             name: LimitCache(cluster, jobmap, config.tracker.limits_interval_seconds)
@@ -70,6 +72,8 @@ class Tracker:
         loops: list[Coroutine[Any, Any, None]] = [self.delivery.run()]
         if self._orphans:
             loops.append(self._orphans.run())
+        if self._config.core.register_products:
+            loops.append(Registration(self._config, TodaysCore(self._core)).run())
         for name in self._clusters:
             loops += [self._follow(name), self._refresh_limits(name)]
         self._loops = [asyncio.create_task(loop) for loop in loops]
