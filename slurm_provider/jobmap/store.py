@@ -8,6 +8,7 @@ from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
@@ -50,6 +51,7 @@ class JobMap:
         self._db = self._file.db
         self.outbox = Outbox(self._file)
         self.suspects = Suspects(self._file)
+        self.outside = OutsideJobs(self._file)
 
     def close(self) -> None:
         """Close the file."""

@@ -16,6 +16,7 @@ from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.delivery import Delivery
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.orphans import Orphans
+from slurm_provider.tracker.registrar import Registrar
 from slurm_provider.tracker.registration import Registration
 from slurm_provider.tracker.submitter import Submitter
 from slurm_provider.tracker.tick import Tick
@@ -56,8 +57,13 @@ class Tracker:
         credit_check: CreditCheck | UsageCheck = UsageCheck(jobmap)
         if config.core.era is Era.SEEDS:
             credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
+        registrars = {
+            name: Registrar(config, cluster, jobmap, core, self.hurry_and_tell, clock)
+            for name, cluster in clusters.items()
+            if config.clusters[name].register_outside_jobs
+        }
         self._ticks = {
-            name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock)
+            name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock, registrars.get(name))
             for name, cluster in clusters.items()
         }
         self.last_tick: dict[str, float] = {}

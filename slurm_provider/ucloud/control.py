@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from slurm_provider.ucloud.bulk import Received
-from slurm_provider.ucloud.jobs import JobState
+from slurm_provider.ucloud.jobs import JobState, NameAndVersion, ProductReference, SimpleDuration
 
 
 class JobUpdate(BaseModel):
@@ -57,6 +57,28 @@ class ChargeAnswer(Received):
     def without_funds(self) -> set[str]:
         """The ids of the jobs that can no longer be paid."""
         return {reference.id for reference in self.insufficientFunds or []}
+
+
+class RegisteredSpecification(BaseModel):
+    """A JobSpecification of a job that did not begin at UCloud."""
+
+    application: NameAndVersion
+    product: ProductReference
+    name: str
+    replicas: int
+    allowDuplicateJob: bool = True
+    timeAllocation: SimpleDuration | None
+
+
+class RegisterItem(BaseModel):
+    """One item of `jobs/control/register`: `providerGeneratedId` is what it can be found by at Core."""
+
+    spec: RegisteredSpecification
+    providerGeneratedId: str
+    createdBy: str
+    project: str | None
+    projectAllRead: bool = False
+    projectAllWrite: bool = False
 
 
 class UsageOwner(BaseModel):
