@@ -14,7 +14,7 @@ from slurm_provider.jobmap import Attempt, Door, JobChange, JobMap, JobRow, Subm
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.credits import CreditCheck
-from slurm_provider.tracker.identity import same_job
+from slurm_provider.tracker.identity import same_job, submit_times
 from slurm_provider.tracker.observation import Look, Rules, observe
 from slurm_provider.tracker.states import ucloud_state
 from slurm_provider.tracker.submitter import Submitter
@@ -82,13 +82,14 @@ class Tick:
             if look is None:
                 return None
             if records is not None:
-                look = replace(look, records=_matching(job, records, look.attempts))
+                known = submit_times(job, look.attempts, look.live)
+                look = replace(look, records=_matching(job, records, known))
             return observe(job, look, self._rules, now)
 
         await self._jobmap.call(JobMap.change_open_jobs, self._cluster.name, decide)
 
     def _look(self, job: JobRow, live_rows: Mapping[int, list[LiveJob]], attempts: list[Attempt]) -> Look:
-        rows = _matching(job, live_rows, attempts)
+        rows = _matching(job, live_rows, submit_times(job, attempts))
         return Look(live=rows[0] if rows else None, records=None, attempts=attempts)
 
     def _has_ended(self, live: LiveJob | None) -> bool:
@@ -157,5 +158,5 @@ def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
     return index
 
 
-def _matching(job: JobRow, rows: Mapping[int, list[Row]], attempts: Sequence[Attempt]) -> list[Row]:
-    return [row for row in rows.get(job.slurm_id or 0, ()) if same_job(row, job, attempts)]
+def _matching(job: JobRow, rows: Mapping[int, list[Row]], known: set[int]) -> list[Row]:
+    return [row for row in rows.get(job.slurm_id or 0, ()) if same_job(row, job, known)]
