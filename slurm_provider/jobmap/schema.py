@@ -122,3 +122,18 @@ def m002_overview(db: Database) -> None:
           FROM jobs
         """,
     )
+
+
+@migrations()
+def m003_restarts(db: Database) -> None:
+    """Let a job be several Slurm jobs in turn, and note what its user was told of its waiting."""
+    db.executescript("""
+        ALTER TABLE jobs ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE jobs ADD COLUMN allow_restart INTEGER;
+        ALTER TABLE jobs ADD COLUMN restart_offered INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE jobs ADD COLUMN waiting_reason TEXT;
+        ALTER TABLE jobs ADD COLUMN waiting_until INTEGER;
+        ALTER TABLE jobs ADD COLUMN waiting_told_at INTEGER;
+        ALTER TABLE attempts ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE charges ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
+    """)

@@ -93,10 +93,10 @@ class JobMap:
         return list(self._jobs(f"cluster = ? AND state NOT IN ({FINAL_STATES})", [cluster]))
 
     def attempts(self, cluster: str) -> dict[str, list[Attempt]]:
-        """Return the attempts of each open job of a cluster, by job id, oldest first."""
-        open_jobs = f"SELECT job_id FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
+        """Return the attempts of each open job of a cluster, since its last restart, oldest first."""
+        open_jobs = f"SELECT job_id, restart FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
         rows = self._db.table("attempts").rows_where(
-            f"job_id IN ({open_jobs})", [cluster], order_by="submit_time"
+            f"(job_id, restart) IN ({open_jobs})", [cluster], order_by="submit_time"
         )
         found: dict[str, list[Attempt]] = {}
         for row in rows:
@@ -214,6 +214,18 @@ class JobMap:
         """Note that Core has taken these items."""
         self._note(items, {"delivered_at": int(self._clock()), "last_error": None})
 
+    def offer_restarts(self, items: Iterable[OutboxItem]) -> None:
+        """Note that Core is about to be told by these items of ends after which it may create jobs anew."""
+        updates = [JobUpdateItem.model_validate_json(item.body) for item in items]
+        ids = [update.id for update in updates if update.update.allowRestart]
+        if ids:
+            with self._writing():
+                self._db.execute(
+                    f"UPDATE jobs SET restart_offered = 1 WHERE allow_restart AND state IN ({FINAL_STATES})"  # noqa: S608
+                    " AND job_id IN (SELECT value FROM json_each(?))",
+                    [json.dumps(ids)],
+                )
+
     def not_delivered(self, items: Iterable[OutboxItem], error: str) -> None:
         """Note why these items have to be tried again."""
         self._note(items, {"last_error": error})
@@ -296,7 +308,7 @@ class JobMap:
 
     def history(self, job_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the attempts of a job, its charges, and what Core was told of it, in order."""
-        tables = {"attempts": "submit_time", "charges": "from_unit", "outbox": "id"}
+        tables = {"attempts": "submit_time", "charges": "restart, from_unit", "outbox": "id"}
         history = {
             table: list(self._db.table(table).rows_where("job_id = ?", [job_id], order_by=order))
             for table, order in tables.items()
@@ -315,4 +327,6 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
     "try_answered": bool,
     "state": JobState,
     "wished_state": lambda value: value and JobState(value),
+    "allow_restart": lambda value: None if value is None else bool(value),
+    "restart_offered": bool,
 }

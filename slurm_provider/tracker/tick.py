@@ -26,6 +26,8 @@ Row = TypeVar("Row", LiveJob, AccountingRecord)
 ACCOUNTING_OVERLAP_SECONDS = 600
 """Accounting is read again from this long before the last time: slurmdbd hears of things late."""
 IDS_IN_A_QUERY = 100
+FRESH_SECONDS = 120
+"""How long after a requeue every tick asks accounting how the attempt before has ended."""
 
 
 class Tick:
@@ -73,9 +75,11 @@ class Tick:
     async def _observe(self, tracked: Sequence[JobRow], live_rows: Mapping[int, list[LiveJob]]) -> None:
         attempts = await self._jobmap.call(JobMap.attempts, self._cluster.name)
         looks = {job.job_id: self._look(job, live_rows, attempts.get(job.job_id, [])) for job in tracked}
-        ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
-        records = await self._records(ended)
         now = int(self._clock())
+        ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
+        requeued = [job for job in tracked if _lacks_attempts(looks[job.job_id])]
+        urgent = ended + [job for job in requeued if _is_fresh(looks[job.job_id].live, now)]
+        records = await self._records(ended, requeued) if urgent or self._accounting_is_due() else None
 
         def decide(job: JobRow) -> JobChange | None:
             look = looks.get(job.job_id)
@@ -96,16 +100,18 @@ class Tick:
         state = ucloud_state(live.state, self._config.core.era) if live else None
         return live is None or (state is not None and state.is_final)
 
-    async def _records(self, ended: Sequence[JobRow]) -> Mapping[int, list[AccountingRecord]] | None:
-        """Return accounting by Slurm id; None when there was no reason to ask, or no complete answer."""
-        interval = self._config.tracker.accounting_interval_seconds
-        if not ended and self._clock() - self._accounting_read_at < interval:
-            return None
+    def _accounting_is_due(self) -> bool:
+        return self._clock() - self._accounting_read_at >= self._config.tracker.accounting_interval_seconds
+
+    async def _records(
+        self, ended: Sequence[JobRow], requeued: Sequence[JobRow]
+    ) -> Mapping[int, list[AccountingRecord]] | None:
+        """Return accounting by Slurm id; None when there was no complete answer."""
         try:
             rows = await self._read_window()
             # What never became eligible, or was recorded long ago, is asked for by its id.
             seen = {row.slurm_id for row in rows}
-            silent = [job for job in ended if job.slurm_id not in seen]
+            silent = [*requeued, *(job for job in ended if job.slurm_id not in seen)]
             for start in range(0, len(silent), IDS_IN_A_QUERY):
                 rows += await self._read_by_id(silent[start : start + IDS_IN_A_QUERY])
         except ClusterUnavailable as error:
@@ -156,6 +162,18 @@ def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
     for row in rows:
         index.setdefault(row.slurm_id, []).append(row)
     return index
+
+
+def _lacks_attempts(look: Look) -> bool:
+    """Return whether Slurm has requeued the job more often than we know attempts that have ended."""
+    if look.live is None:
+        return False
+    ended = [a for a in look.attempts if a.end_time and a.submit_time < look.live.submit_time]
+    return len(ended) < look.live.restarts
+
+
+def _is_fresh(live: LiveJob | None, now: int) -> bool:
+    return live is not None and now - live.submit_time < FRESH_SECONDS
 
 
 def _matching(job: JobRow, rows: Mapping[int, list[Row]], known: set[int]) -> list[Row]:
