@@ -14,6 +14,7 @@ from slurm_provider.jobmap import Door, JobMap
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.delivery import Delivery
+from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.submitter import Submitter
 from slurm_provider.tracker.tick import Tick
@@ -33,6 +34,7 @@ class Tracker:
         jobmap: Door,
         core: CoreClient,
         clusters: Mapping[str, Cluster],
+        tagger: Tagger,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -44,7 +46,7 @@ class Tracker:
         }
         self._hurry = {name: asyncio.Event() for name in clusters}
         self.delivery = Delivery(jobmap, core, self.hurry)
-        self.submitter = Submitter(config, jobmap, clusters, self.limits, self.delivery.wake, clock)
+        self.submitter = Submitter(config, jobmap, clusters, self.limits, tagger, self.delivery.wake, clock)
         credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
         self._ticks = {
             name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock)
