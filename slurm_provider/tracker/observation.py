@@ -94,7 +94,7 @@ def _requeued(
     job: JobRow, live: LiveJob, state: JobState, attempts: Sequence[Attempt], updates: list[JobUpdate]
 ) -> JobRow:
     """Tell that Slurm starts the job again; and why, once accounting knows how the last attempt ended."""
-    is_new = job.slurm_submit_time is not None and live.submit_time > job.slurm_submit_time
+    is_new = live.restarts > 0 if job.slurm_submit_time is None else live.submit_time > job.slurm_submit_time
     without_reason = requeue_message(None, live.slurm_id)
     if job.state is JobState.CANCELING or not (is_new or job.message == without_reason):
         return job

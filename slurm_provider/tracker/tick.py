@@ -76,7 +76,11 @@ class Tick:
         attempts = await self._jobmap.call(JobMap.attempts, self._cluster.name)
         looks = {job.job_id: self._look(job, live_rows, attempts.get(job.job_id, [])) for job in tracked}
         now = int(self._clock())
-        ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
+        ended = [
+            _as_last_seen(job, looks[job.job_id].live)
+            for job in tracked
+            if self._has_ended(looks[job.job_id].live)
+        ]
         requeued = [job for job in tracked if _lacks_attempts(looks[job.job_id])]
         urgent = ended + [job for job in requeued if _is_fresh(looks[job.job_id].live, now)]
         records = await self._records(ended, requeued) if urgent or self._accounting_is_due() else None
@@ -109,9 +113,9 @@ class Tick:
         """Return accounting by Slurm id; None when there was no complete answer."""
         try:
             rows = await self._read_window()
-            # What never became eligible, or was recorded long ago, is asked for by its id.
-            seen = {row.slurm_id for row in rows}
-            silent = [*requeued, *(job for job in ended if job.slurm_id not in seen)]
+            # An attempt that never became eligible, or was recorded long ago, is asked for by its id.
+            seen = {(row.slurm_id, row.submit_time) for row in rows}
+            silent = [*requeued, *(job for job in ended if (job.slurm_id, job.slurm_submit_time) not in seen)]
             for start in range(0, len(silent), IDS_IN_A_QUERY):
                 rows += await self._read_by_id(silent[start : start + IDS_IN_A_QUERY])
         except ClusterUnavailable as error:
@@ -162,6 +166,10 @@ def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
     for row in rows:
         index.setdefault(row.slurm_id, []).append(row)
     return index
+
+
+def _as_last_seen(job: JobRow, live: LiveJob | None) -> JobRow:
+    return replace(job, slurm_submit_time=live.submit_time) if live else job
 
 
 def _lacks_attempts(look: Look) -> bool:

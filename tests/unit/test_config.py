@@ -88,8 +88,8 @@ def test_a_right_file_is_taken_as_it_is(tmp_path: Path) -> None:
 MISTAKES = {
     "a suspension that its product forbids": (
         'id = "4012"\npath = "/gpfs/home/bob"\n',
-        'id = "4012"\npath = "/gpfs/home/bob"\n\n[[products]]  # here\ncategory = "c"\nid = "i"\ncluster = "hpc"\n'
-        'partition = "main"\nrequeue = false\nsuspend = "requeue-hold"\n',
+        'id = "4012"\npath = "/gpfs/home/bob"\n\n[[products]]  # here\ncategory = "c"\nid = "i"\n'
+        'cluster = "hpc"\npartition = "main"\nrequeue = false\nsuspend = "requeue-hold"\n',
         'products.0: suspend = "requeue-hold" needs jobs that can be requeued: leave out requeue = false',
     ),
     "a misspelt key": (

@@ -45,7 +45,8 @@ def test_a_job_that_continues_is_not_told_to_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mebibytes", "words"), [("2048", ", 2 GiB a node"), ("1536", ", 1.5 GiB a node"), ("102", ", 102 MiB a node")]
+    ("mebibytes", "words"),
+    [("2048", ", 2 GiB a node"), ("1536", ", 1.5 GiB a node"), ("102", ", 102 MiB a node")],
 )
 def test_a_job_that_ran_out_of_memory_is_told_how_much_it_had(mebibytes: str, words: str) -> None:
     known = job(submit_request=f'{{"memory_mib_per_node": "{mebibytes}"}}')
@@ -61,7 +62,7 @@ def test_memory_that_is_not_known_is_not_told(request_: str | None) -> None:
 @pytest.mark.parametrize(
     ("state", "nodes", "words"),
     [
-        ("NODE_FAIL", "N2", "The node N2 failed; Slurm starts the job again from the beginning (Slurm job 77)"),
+        ("NODE_FAIL", "N2", "The node N2 failed; Slurm starts the job again from the beginning (Slurm"),
         ("NODE_FAIL", "n[2-3]", "One of the nodes n[2-3] failed; Slurm starts"),
         ("BOOT_FAIL", "", "A node failed; Slurm starts"),
         ("PREEMPTED", "n2", "The job was preempted, to make room for one of higher priority; Slurm starts"),

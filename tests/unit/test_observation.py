@@ -259,6 +259,14 @@ def test_a_job_that_ran_and_was_requeued_between_two_looks_is_told_why_it_waits_
     assert life.messages[0].startswith("The node n2 failed")
 
 
+def test_a_job_that_was_requeued_before_the_first_look_is_told_so() -> None:
+    life = Life()
+    life.look(live("PENDING", submit_time=REQUEUED_AT, restarts=1))
+    assert [message.partition(" and ")[0] for message in life.messages] == [
+        "Slurm has put the job back into the queue"
+    ]
+
+
 def test_a_job_that_is_requeued_and_held_is_suspended() -> None:
     life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT)
     for word in ("PENDING", "SPECIAL_EXIT"):

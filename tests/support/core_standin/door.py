@@ -23,9 +23,14 @@ class Door:
         self._end_user = end_user
 
     async def create(self, raw: bytes) -> JsonObject:
-        """Send a Bulk<Job> to the provider byte for byte; new ids get a row, deleted if it is refused."""
+        """Send a Bulk<Job> to the provider byte for byte; new ids get a row, deleted if it is refused.
+
+        A known job is created once more: its row is reopened if the provider allows a restart.
+        """
         jobs = items_of(json.loads(raw))
         new = [job["id"] for job in jobs if self._world.jobs.add(copy.deepcopy(job))]
+        for job in jobs:
+            self._world.jobs.reopen(job["id"])
         user = jobs[0]["owner"]["createdBy"] if jobs else None
         answer = await self._provider.call("POST", "jobs", raw, user=user)
         if not answer.ok:

@@ -49,6 +49,12 @@ class JobBook:
         self.rows[job["id"]] = row
         return True
 
+    def reopen(self, job_id: str) -> None:
+        """Put an ended job back into the queue, as the orchestrator does before it creates it anew."""
+        status = self.get(job_id)["status"]
+        if status["state"] in FINAL_STATES and status["allowRestart"]:
+            status.update(state="IN_QUEUE", allowRestart=False)
+
     def forget(self, job_ids: Iterable[str]) -> None:
         """Drop rows, known or not."""
         for job_id in job_ids:
