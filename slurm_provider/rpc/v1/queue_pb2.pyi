@@ -77,6 +77,7 @@ class LiveJob(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     TIME_LIMIT_SECONDS_FIELD_NUMBER: _builtins.int
     FOLDER_FIELD_NUMBER: _builtins.int
+    RESTARTS_FIELD_NUMBER: _builtins.int
     slurm_id: _builtins.int
     name: _builtins.str
     comment: _builtins.str
@@ -92,6 +93,10 @@ class LiveJob(_message.Message):
     time_limit_seconds: _builtins.int
     """0 stands for "no limit"."""
     folder: _builtins.str
+    restarts: _builtins.int
+    """How often Slurm has put the job back into the queue: it keeps its id, and
+    gets a new submit time. A job that got a used id is at 0.
+    """
     def __init__(
         self,
         *,
@@ -108,10 +113,11 @@ class LiveJob(_message.Message):
         start_time: _builtins.int = ...,
         time_limit_seconds: _builtins.int = ...,
         folder: _builtins.str = ...,
+        restarts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "folder", b"folder", "name", b"name", "node_list", b"node_list", "partition", b"partition", "reason", b"reason", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "time_limit_seconds", b"time_limit_seconds", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "folder", b"folder", "name", b"name", "node_list", b"node_list", "partition", b"partition", "reason", b"reason", "restarts", b"restarts", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "time_limit_seconds", b"time_limit_seconds", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
