@@ -77,14 +77,14 @@ def end_message(record: AccountingRecord, job: JobRow | None = None) -> str:
     match record.state:
         case SlurmState.COMPLETED:
             return "The job has finished processing!"
+        case SlurmState.OUT_OF_MEMORY | SlurmState.FAILED if record.out_of_memory:
+            limit = f", {_memory(job)} a node" if job and _memory(job) else ""
+            what = "it used more memory than its machine type has"
+            return f"The job was ended because {what}{limit} ({slurm_job})"
         case SlurmState.FAILED if record.exit_signal:
             return f"The job has finished: it was ended by {_signal(record.exit_signal)} ({slurm_job})"
         case SlurmState.FAILED:
             return f"The job has finished with exit code {record.exit_code} ({slurm_job})"
-        case SlurmState.OUT_OF_MEMORY:
-            limit = f", {_memory(job)} a node" if job and _memory(job) else ""
-            what = "it used more memory than its machine type has"
-            return f"The job was ended because {what}{limit} ({slurm_job})"
         case SlurmState.CANCELLED:
             by = "an administrator" if record.cancelled_by_uid == 0 else "its owner"
             return f"The job was cancelled by {by} ({slurm_job})"

@@ -18,7 +18,8 @@ from tests.unit.builders import SLURM_ID, SUBMITTED_AT, job, record
         ("FAILED", {"exit_code": 3}, "exit code 3"),
         ("FAILED", {"exit_signal": 9}, r"signal 9 \(SIGKILL\)"),
         ("FAILED", {"exit_signal": 53}, r"signal 53 \("),
-        ("OUT_OF_MEMORY", {"exit_signal": 125}, "memory"),
+        ("OUT_OF_MEMORY", {"exit_signal": 125, "out_of_memory": True}, "used more memory"),
+        ("FAILED", {"exit_code": 1, "out_of_memory": True}, "used more memory"),
         ("CANCELLED", {"cancelled_by_uid": 0}, "cancelled by an administrator"),
         ("CANCELLED", {"cancelled_by_uid": 1001}, "cancelled by its owner"),
         ("TIMEOUT", {}, "time allocation"),
@@ -49,12 +50,12 @@ def test_a_job_that_continues_is_not_told_to_start() -> None:
 )
 def test_a_job_that_ran_out_of_memory_is_told_how_much_it_had(mebibytes: str, words: str) -> None:
     known = job(submit_request=f'{{"memory_mib_per_node": "{mebibytes}"}}')
-    assert words in end_message(record("OUT_OF_MEMORY"), known)
+    assert words in end_message(record("OUT_OF_MEMORY", out_of_memory=True), known)
 
 
 @pytest.mark.parametrize("request_", [None, "{}"])
 def test_memory_that_is_not_known_is_not_told(request_: str | None) -> None:
-    message = end_message(record("OUT_OF_MEMORY"), job(submit_request=request_))
+    message = end_message(record("OUT_OF_MEMORY", out_of_memory=True), job(submit_request=request_))
     assert message == "The job was ended because it used more memory than its machine type has (Slurm job 77)"
 
 
