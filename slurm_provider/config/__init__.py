@@ -21,9 +21,11 @@ from slurm_provider.config.sections import (
     SuspendBy,
     Tracker,
 )
+from slurm_provider.config.today import Category, Frequency, Orphans
 
 __all__ = [
     "Availability",
+    "Category",
     "Choices",
     "Cluster",
     "ConfigError",
@@ -32,8 +34,10 @@ __all__ = [
     "Drive",
     "Era",
     "FacadeConfig",
+    "Frequency",
     "Image",
     "Maintenance",
+    "Orphans",
     "Product",
     "Sidecar",
     "SidecarConfig",

@@ -12,6 +12,7 @@ from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.config.choices import Choices
 from slurm_provider.config.maintenance import Maintenance
+from slurm_provider.config.today import Category, Orphans
 
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -86,6 +87,9 @@ class Core(Section):
     era: Era = Era.SEEDS
     issuer: str = "cloud.sdu.dk"
     timeout_seconds: float = Field(default=10, gt=0)
+    register_products: bool = False
+    """Whether today's Core is told of the products at each start."""
+    orphans: Orphans = Orphans()
 
 
 class Facade(Section):
@@ -123,6 +127,11 @@ class Cluster(Section):
     tls: Tls | None = None
     job_folder: JobFolder = "~/ucloud-jobs/{job}"
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
+
+    register_outside_jobs: bool = False
+    """Whether today's Core is told of jobs that mapped users have submitted without it."""
+    report_outside_usage: bool = False
+    """Whether what they use is reported as well."""
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
@@ -190,8 +199,38 @@ class Product(Section):
     gpu: int = Field(default=0, ge=0)
     grid_units: int | None = Field(default=None, ge=1)
     """Units in one charge; 15 for products paid by the minute, else 1."""
+    price: int | None = Field(default=None, ge=0)
+    """What one unit of one replica's use costs, in the category's accounting unit.
+
+    For a category paid by its resource the number of its cores (or GPUs, …), for one paid in money the
+    price times 1,000,000. Needed to register the product; otherwise Core's own price is the default.
+    """
+    description: str = ""
+    cpu_model: str = ""
+    memory_model: str = ""
+    gpu_model: str = ""
     suspend: SuspendBy = SuspendBy.SUSPEND
+    requeue: bool | None = None
+    """Whether Slurm may start a job again from the beginning, e.g. after a node failure or a preemption.
+
+    Not set: only where the job's user asked for restarts (restartOnExit), or `suspend` needs it. A
+    program that was not written for it may spoil its own results when it runs twice.
+    """
     support: Support | None = None
+
+    @model_validator(mode="after")
+    def _can_be_suspended(self) -> Self:
+        if self.requeue is False and self.suspend is SuspendBy.REQUEUE_HOLD:
+            raise ValueError(
+                'suspend = "requeue-hold" needs jobs that can be requeued: leave out requeue = false'
+            )
+        return self
+
+    def may_requeue(self, *, wants_restarts: bool) -> bool:
+        """Return whether Slurm may requeue a job, whose user wants it to be restarted or not."""
+        if self.requeue is not None:
+            return self.requeue
+        return wants_restarts or self.suspend is SuspendBy.REQUEUE_HOLD
 
 
 class Sidecar(Section):
@@ -239,8 +278,25 @@ class FacadeConfig(BaseModel):
     choices: Choices = Choices()
     ssh: Ssh = Ssh()
     connect: Connect | None = None
+    categories: dict[Identifier, Category] = {}
+    """How product categories are paid for; one that is not named has the defaults."""
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
+
+    @model_validator(mode="after")
+    def _possible_with_this_core(self) -> Self:
+        """Refuse what only today's Core can do, and what it could not do with what is there."""
+        outside = [name for name, cluster in self.clusters.items() if cluster.register_outside_jobs]
+        if self.core.era is not Era.TODAY and (outside or self.core.register_products):
+            raise ValueError('registering products or jobs needs core.era = "today"')
+        without = [p.id for p in self.products if p.price is None]
+        if self.core.register_products and without:
+            raise ValueError(f"core.register_products needs each product's price; '{without[0]}' has none")
+        return self
+
+    def category(self, name: str) -> Category:
+        """Return how a product category is paid for."""
+        return self.categories.get(name, Category())
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""

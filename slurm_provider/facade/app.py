@@ -3,10 +3,11 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import Era, FacadeConfig
 from slurm_provider.core import CoreClient
 from slurm_provider.facade import (
     attachments,
@@ -31,6 +32,7 @@ from slurm_provider.tracker.intake import Intake
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.ssh_access import SshAccess
 from slurm_provider.tracker.tracker import Tracker
+from slurm_provider.tracker.usage import usage_of
 from slurm_provider.tracker.utilization import UtilizationCache
 from slurm_provider.ucloud.bulk import ErrorMessage
 
@@ -64,17 +66,18 @@ def create_app(config: FacadeConfig) -> FastAPI:
 
 
 async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
-    jobmap = await Door.open(config.jobmap.path, time.time)
+    usage = partial(usage_of, config.provider.id) if config.core.era is Era.TODAY else None
+    jobmap = await Door.open(config.jobmap.path, time.time, usage)
     stack.push_async_callback(jobmap.close)
     core = await stack.enter_async_context(CoreClient(config.core))
     clusters = {name: Cluster(name, section) for name, section in config.clusters.items()}
     for cluster in clusters.values():
         stack.push_async_callback(cluster.close)
-    tracker = Tracker(config, jobmap, core, clusters)
     utilization = {name: UtilizationCache(cluster) for name, cluster in clusters.items()}
     for cache in utilization.values():
         stack.push_async_callback(cache.close)
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
+    tracker = Tracker(config, jobmap, core, clusters, tagger)
     services = Services(
         config=config,
         jobmap=jobmap,

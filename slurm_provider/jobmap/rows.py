@@ -72,9 +72,22 @@ class JobRow:
     wished_state: JobState | None = None
     """The final state of a job that we are ending ourselves, told once Slurm confirms the end."""
     wished_message: str | None = None
+    unit_price: int = 1
+    """What a unit of one replica costs in the category's accounting unit; 0: nothing is to be paid."""
     elapsed_seconds: int = 0
     charged_units: int = 0
     credits_checked_units: int | None = None
+    restart: int = 0
+    """How often the job was created anew after an end (restartOnExit): each time another Slurm job."""
+    allow_restart: bool | None = None
+    """Whether Core may create the job anew after its end; None where its user did not ask for it."""
+    restart_offered: bool = False
+    """Whether Core has been told, or may have been, of an end after which it may create the job anew."""
+    waiting_reason: str | None = None
+    """Slurm's code of the reason for waiting that the user was told last."""
+    waiting_until: int | None = None
+    """The start that was told with it."""
+    waiting_told_at: int | None = None
 
     @property
     def in_slurm(self) -> bool:
@@ -96,6 +109,8 @@ class Attempt:
     exit_code: int
     exit_signal: int
     node_list: str
+    restart: int = 0
+    """Which restart of the job (JobRow.restart) it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,7 @@ class Charge:
     from_unit: int
     to_unit: int
     periods: int
+    restart: int = 0
 
     @property
     def units(self) -> int:
@@ -123,6 +139,8 @@ class JobChange:
     attempts: Sequence[Attempt] = ()
     updates: Sequence[JobUpdate] = ()
     charges: Sequence[Charge] = ()
+    reports_usage: bool = False
+    """Whether today's Core is told the job's usage although there is no new charge."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +158,7 @@ class OutboxKind(StrEnum):
 
     UPDATE = "update"
     CHARGE = "charge"
+    USAGE = "usage"
 
 
 @dataclass(frozen=True)

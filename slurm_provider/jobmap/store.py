@@ -2,24 +2,27 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
     ClusterRow,
     JobChange,
     JobRow,
+    OutboxItem,
     OutboxKind,
     Submission,
     UserMapping,
 )
 from slurm_provider.jobmap.ssh_keys import SshKeys
-from slurm_provider.ucloud.control import ChargeItem, JobUpdate
+from slurm_provider.jobmap.suspects import Suspects
+from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem, UsageItem
 from slurm_provider.ucloud.jobs import JobState
 
 FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
@@ -27,6 +30,10 @@ FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 Decision = Callable[[JobRow], JobChange | None]
 """What is decided about a job as it is now: a change, or None to leave it."""
+
+
+UsageOf = Callable[[JobRow], UsageItem | None]
+"""What is told of a job's usage to a Core that takes totals; None when nothing is."""
 
 
 class UnmappedError(LookupError):
@@ -37,14 +44,17 @@ class JobMap:
     """The SQLite file at `path`, made and migrated when it is opened.
 
     One program writes (the façade); the command line adds mappings and reads. `clock` gives the
-    epoch second.
+    epoch second. With `usage_of` Core is told a job's total where it would be told its charges.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], float], usage_of: UsageOf | None = None) -> None:
+        self._usage_of = usage_of
         self._file = SqliteFile(path, clock)
         self._db = self._file.db
         self.outbox = Outbox(self._file)
         self.ssh = SshKeys(self._file)
+        self.suspects = Suspects(self._file)
+        self.outside = OutsideJobs(self._file)
 
     def close(self) -> None:
         """Close the file."""
@@ -61,10 +71,10 @@ class JobMap:
         return list(self._jobs(f"cluster = ? AND state NOT IN ({FINAL_STATES})", [cluster]))
 
     def attempts(self, cluster: str) -> dict[str, list[Attempt]]:
-        """Return the attempts of each open job of a cluster, by job id, oldest first."""
-        open_jobs = f"SELECT job_id FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
+        """Return the attempts of each open job of a cluster, since its last restart, oldest first."""
+        open_jobs = f"SELECT job_id, restart FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
         rows = self._db.table("attempts").rows_where(
-            f"job_id IN ({open_jobs})", [cluster], order_by="submit_time"
+            f"(job_id, restart) IN ({open_jobs})", [cluster], order_by="submit_time"
         )
         found: dict[str, list[Attempt]] = {}
         for row in rows:
@@ -114,6 +124,7 @@ class JobMap:
             self._db.table("attempts").upsert(asdict(attempt), pk=("job_id", "slurm_id", "submit_time"))
         for charge in change.charges:
             self._charge(charge)
+        self._report_usage(change)
         for update in change.updates:
             self.outbox.post_update(change.job_id, update)
 
@@ -122,10 +133,30 @@ class JobMap:
         if self._db.execute("SELECT 1 FROM charges WHERE charge_id = ?", [charge.charge_id]).fetchone():
             return
         self._db.table("charges").insert(row)
+        if self._usage_of is not None:
+            return
         item = ChargeItem(
             id=charge.job_id, chargeId=charge.charge_id, units=charge.units, periods=charge.periods
         )
         self.outbox.post(charge.job_id, OutboxKind.CHARGE, item.model_dump_json())
+
+    def _report_usage(self, change: JobChange) -> None:
+        """Queue the totals of the starts that were charged, and of the last one when that is asked for."""
+        job = self.job(change.job_id)
+        if job is None or self._usage_of is None:
+            return
+        restarts = {charge.restart for charge in change.charges}
+        if change.reports_usage:
+            restarts.add(job.restart)
+        for restart in sorted(restarts):
+            start = job if restart == job.restart else self._earlier_start(job, restart)
+            if usage := self._usage_of(start):
+                self.outbox.post_usage(job.job_id, usage)
+
+    def _earlier_start(self, job: JobRow, restart: int) -> JobRow:
+        ledger = "SELECT coalesce(max(to_unit), 0) FROM charges WHERE job_id = ? AND restart = ?"
+        charged = self._db.execute(ledger, [job.job_id, restart]).fetchone()[0]
+        return replace(job, restart=restart, charged_units=charged)
 
     def tell(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update for Core about a job that need not be in the map."""
@@ -145,6 +176,18 @@ class JobMap:
         with self._file.writing():
             self.outbox.post_update(job_id, update)
             self.ssh.answered(job_id)
+
+    def offer_restarts(self, items: Iterable[OutboxItem]) -> None:
+        """Note that Core is about to be told by these items of ends after which it may create jobs anew."""
+        updates = [JobUpdateItem.model_validate_json(item.body) for item in items]
+        ids = [update.id for update in updates if update.update.allowRestart]
+        if ids:
+            with self._file.writing():
+                self._db.execute(
+                    f"UPDATE jobs SET restart_offered = 1 WHERE allow_restart AND state IN ({FINAL_STATES})"  # noqa: S608
+                    " AND job_id IN (SELECT value FROM json_each(?))",
+                    [json.dumps(ids)],
+                )
 
     # clusters
 
@@ -215,7 +258,7 @@ class JobMap:
 
     def history(self, job_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the attempts of a job, its charges, and what Core was told of it, in order."""
-        tables = {"attempts": "submit_time", "charges": "from_unit", "outbox": "id"}
+        tables = {"attempts": "submit_time", "charges": "restart, from_unit", "outbox": "id"}
         history = {
             table: list(self._db.table(table).rows_where("job_id = ?", [job_id], order_by=order))
             for table, order in tables.items()
@@ -234,4 +277,6 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
     "try_answered": bool,
     "state": JobState,
     "wished_state": lambda value: value and JobState(value),
+    "allow_restart": lambda value: None if value is None else bool(value),
+    "restart_offered": bool,
 }

@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 
 from google.protobuf import json_format
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import FacadeConfig, Product
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import plan
-from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, grid_units
 from slurm_provider.tracker.choices import ChoiceRefused, UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
 from slurm_provider.tracker.maintenance import closed
+from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
+from slurm_provider.tracker.restarts import may_restart
 from slurm_provider.tracker.ssh_access import ssh_objection
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
@@ -46,10 +47,13 @@ class Intake:
     async def check(self, job: Job) -> tuple[JobRow, JobChange] | None:
         """Return the row of a new job and what Core is told of it at once; None for a job that is known.
 
-        Nothing is written and Slurm is not asked: its limits are those last read. Raises JobRefused.
+        Of a known job that has ended and is to start anew, it is the row of its next start. Nothing is
+        written and Slurm is not asked: its limits are those last read. Raises JobRefused.
         """
-        if await self._jobmap.call(JobMap.job, job.id):
+        known = await self._jobmap.call(JobMap.job, job.id)
+        if known and not may_restart(known):
             return None
+        restart = known.restart + 1 if known else 0
         try:
             planned = plan(job, self._config)
             user, account = await self._local_identity(job)
@@ -62,7 +66,7 @@ class Intake:
         )
         if why:
             raise JobRefused(why)
-        tag = self._tagger.tag(job.id)
+        tag = self._tagger.tag(job.id, restart)
         request = planned.submit_request(
             local_user=user,
             account=account,
@@ -80,7 +84,7 @@ class Intake:
         updates = []
         if planned.time_is_default and request.time_limit_seconds:
             updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
-        unit_seconds = self._unit_seconds(job)
+        paid = self._payment(job, planned.product)
         now = int(self._clock())
         row = JobRow(
             job_id=job.id,
@@ -96,11 +100,14 @@ class Intake:
             partition=request.partition,
             qos=request.qos,
             tag=tag,
-            unit_seconds=unit_seconds,
-            grid_units=planned.product.grid_units or grid_units(unit_seconds),
+            unit_seconds=paid.unit_seconds,
+            grid_units=paid.grid_units,
+            unit_price=paid.unit_price,
             created_at=job.createdAt // 1000 if job.createdAt else now,
             time_limit_seconds=request.time_limit_seconds or None,
             submit_request=json_format.MessageToJson(request, preserving_proto_field_name=True),
+            restart=restart,
+            allow_restart=True if planned.restart_on_exit else None,
         )
         return row, JobChange(job.id, updates=updates)
 
@@ -109,9 +116,9 @@ class Intake:
             raise UnmappedError("the job names no owner")
         return await self._jobmap.call(JobMap.local_identity, job.owner.createdBy, job.owner.project)
 
-    def _unit_seconds(self, job: Job) -> int:
-        product = job.status.resolvedProduct if job.status else None
-        unit = (product.unitOfPrice if product else None) or DEFAULT_PRICE_UNIT
-        if unit not in UNIT_SECONDS:
-            raise JobRefused(f"the machine type is paid by '{unit}', which this provider does not know")
-        return UNIT_SECONDS[unit]
+    def _payment(self, job: Job, product: Product) -> Payment:
+        resolved = job.status.resolvedProduct if job.status else None
+        try:
+            return payment(resolved, product, self._config)
+        except PaymentUnknown as error:
+            raise JobRefused(str(error)) from error

@@ -1,10 +1,11 @@
-"""The examples of UCloud's end-user API that reach a provider without sessions, as a user of the portal runs them.
+"""The examples of UCloud's end-user API that reach a provider without sessions, run as a user of the portal.
 
 The requests are the document's own JSON. Its texts differ from those of the ingoing API, so jobs are
 compared by their states and their order. (Connecting two jobs together stands with the peers.)
 """
 
 from collections.abc import AsyncIterator
+
 import pytest
 
 from tests.cluster.conftest import fresh_folder
