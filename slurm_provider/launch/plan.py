@@ -1,12 +1,14 @@
 """A job as Core sends it becomes a plan: all that Slurm has to be told, but for who submits it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.launch.backend import Backend, backend
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.peers import Peer
 from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
 from slurm_provider.launch.values import Values, resolve
 from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
@@ -16,7 +18,6 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_YEARS = 10
 LONGEST_SECONDS = LONGEST_YEARS * 365 * 86400
 MOST_REPLICAS = 1_000_000
-_CONTAINER_BACKENDS = ("DOCKER", "SINGULARITY")
 
 START_WITHIN_SECONDS = 20
 """How long after a request the sidecar may still start sbatch."""
@@ -38,6 +39,7 @@ class Plan:
     time_is_default: bool
     script: str
     values: Values
+    backend: Backend
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -58,12 +60,16 @@ class Plan:
             control_folder=CONTROL_FOLDER,
             script=self.script,
             start_within_seconds=START_WITHIN_SECONDS,
-            confined_paths=self.values.confined_paths,
+            confined_paths=[*self.values.confined_paths, *self.backend.mounts.sources],
+            image=self.backend.image,
         )
 
 
-def plan(job: Job, config: FacadeConfig) -> Plan:
-    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be."""
+def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = ()) -> Plan:
+    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be.
+
+    `peers` are the connected jobs that it names, looked up.
+    """
     job_id = checked_job_id(job.id)
     _check_texts(job)
     specification = job.specification or JobSpecification()
@@ -71,17 +77,19 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
     if application is None or application.invocation is None or not application.invocation.invocation:
         raise LaunchError("the job names no application to run")
     product = _product(specification, config)
-    software, container = _backend(application, config)
+    ran_by = backend(application, specification, product, config, peers)
     invocation = application.invocation
     values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
-    for resource in specification.resources or []:
-        raise LaunchError(f"a job cannot have a resource of type '{resource.type}' on this provider")
+    values.texts |= ran_by.paths
     script = batch_script(
         job_id,
-        container=container,
-        software=software,
+        software=ran_by.software,
         exports=exports(invocation.environment or {}, values),
         command_line=command_line(invocation.invocation or [], values),
+        launcher_begin=ran_by.launcher_begin,
+        surroundings=ran_by.surroundings,
+        before=ran_by.before,
+        after=ran_by.after,
     )
     return Plan(
         job_id=job_id,
@@ -92,6 +100,7 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
         time_is_default=specification.timeAllocation is None,
         script=script,
         values=values,
+        backend=ran_by,
     )
 
 
@@ -140,20 +149,6 @@ def _product(specification: JobSpecification, config: FacadeConfig) -> Product:
         name = f"{wanted.category}/{wanted.id}" if wanted else "none"
         raise LaunchError(f"the machine type '{name}' is not known to the provider '{config.provider.id}'")
     return found
-
-
-def _backend(application: Application, config: FacadeConfig) -> tuple[str | None, bool]:
-    """Return the folder of installed software, if any, and whether the job sees a container's paths."""
-    tool = application.tool
-    if tool.backend == "NATIVE":
-        return None, False
-    if tool.backend not in _CONTAINER_BACKENDS:
-        raise LaunchError(f"applications of type '{tool.backend}' cannot run on this provider")
-    name = tool.image or tool.container
-    image = next((image for image in config.images if image.name == name), None)
-    if image is None:
-        raise LaunchError(f"the container image '{name}' is not available on this provider")
-    return image.software, True
 
 
 def _application_name(application: Application, specification: JobSpecification) -> str:

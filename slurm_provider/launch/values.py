@@ -20,6 +20,7 @@ VALUE_TYPES: Mapping[str, tuple[str, ...]] = {
     "enumeration": ("text", "enumeration"),
     "input_file": ("file",),
     "input_directory": ("file",),
+    "peer": ("peer",),
 }
 
 
@@ -76,6 +77,9 @@ def _add(
         confined = local_path(value.path or "", drives)
         values.confined_paths.append(confined)
         values.texts[parameter.name] = confined.path
+        return
+    if value.type == "peer":
+        values.texts[parameter.name] = value.hostname or ""
         return
     try:
         text = _TEXT[parameter.type](parameter, value.value)

@@ -13,6 +13,7 @@ from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, gri
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.tracker.peers import connected
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
 
@@ -46,7 +47,7 @@ class Intake:
         if await self._jobmap.call(JobMap.job, job.id):
             return None
         try:
-            planned = plan(job, self._config)
+            planned = plan(job, self._config, await connected(self._jobmap, job))
             user, account = await self._local_identity(job)
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error

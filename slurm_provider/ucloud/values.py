@@ -19,6 +19,7 @@ class ParameterValue(Received):
     value: Any = None
     path: OptionalText = None
     readOnly: bool | None = None
+    mountPath: OptionalText = None
     id: OptionalText = None
     hostname: OptionalText = None
     jobId: OptionalText = None

@@ -64,13 +64,13 @@ def test_the_seeds_job_runs_the_command_line_of_its_application(config: FacadeCo
         "exec 'acme-batch' '--debug' 'true' 'Hello, World!'",
     ]
     assert "\n".join(command) in planned.script
-    assert "launcher container" in planned.script
+    assert "exec bwrap" in planned.script
     assert "UCLOUD_JOB_ID='54112'" in planned.script
 
 
 def test_a_native_application_sees_the_node_as_it_is(config: FacadeConfig) -> None:
     planned = plan(seed(**{f"{TOOL}__backend": "NATIVE", f"{TOOL}__image": None}), config)
-    assert "launcher native" in planned.script
+    assert 'export UCLOUD_DIR="$etc"' in planned.script
     assert "\nexec 'acme-batch'" in planned.script
 
 
