@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slurm_provider.jobmap import Door, JobChange, JobMap
+from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.peers import Peer, WishedPeer, checked_hostname, wished_peers
 from slurm_provider.tracker.peers import connected
@@ -53,7 +53,7 @@ def test_the_variable_of_a_peer_is_its_name_in_capitals() -> None:
 
 RUNNING = builders.job(job_id="4101", state=JobState.RUNNING)
 MINE = {"createdBy": "user", "project": None}
-CONNECTED = {
+CONNECTED: dict[str, tuple[JobRow, dict[str, Any]]] = {
     "one's own": (RUNNING, MINE),
     "one's own, of a project": (replace(RUNNING, project="bio"), MINE),
     "another's of the project": (
@@ -61,7 +61,7 @@ CONNECTED = {
         {"createdBy": "user", "project": "bio"},
     ),
 }
-REFUSED = {
+REFUSED: dict[str, tuple[JobRow, dict[str, Any], str]] = {
     "another's": (replace(RUNNING, ucloud_user="bob"), MINE, "not one of yours"),
     "another's of a project that is not the job's": (
         replace(RUNNING, ucloud_user="bob", project="bio"),
@@ -84,7 +84,7 @@ REFUSED = {
 }
 
 
-async def _connected(folder: Path, row: Any, owner: dict[str, Any]) -> list[Peer]:
+async def _connected(folder: Path, row: JobRow, owner: dict[str, Any]) -> list[Peer]:
     jobmap = await Door.open(folder / "jobs.db", lambda: 0)
     await jobmap.call(JobMap.add_jobs, [(row, JobChange(row.job_id))])
     job = Job.model_validate(
