@@ -11,7 +11,7 @@ from slurm_provider.launch.invocation import command_line, exports
 from slurm_provider.launch.peers import Peer
 from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
 from slurm_provider.launch.values import Values, resolve
-from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
+from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath, SubmitRequest
 from slurm_provider.ucloud.jobs import Application, Job, JobSpecification
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -41,6 +41,12 @@ class Plan:
     values: Values
     backend: Backend
 
+    @property
+    def confined_paths(self) -> list[ConfinedPath]:
+        """The files and folders that the user has chosen, each once."""
+        paths = [*self.values.confined_paths, *self.backend.mounts.sources]
+        return list({path.path: path for path in paths}.values())
+
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
         return SubmitRequest(
@@ -60,7 +66,7 @@ class Plan:
             control_folder=CONTROL_FOLDER,
             script=self.script,
             start_within_seconds=START_WITHIN_SECONDS,
-            confined_paths=[*self.values.confined_paths, *self.backend.mounts.sources],
+            confined_paths=self.confined_paths,
             image=self.backend.image,
         )
 

@@ -140,7 +140,7 @@ root=$UCLOUD_CONTROL/root
 mkdir -p "$root"
 : "${{USER:=$(id -un)}}"
 export USER
-set -- --die-with-parent --dev-bind / / --ro-bind "$hosts" /etc/hosts --tmpfs "$root"
+set -- --die-with-parent --dev-bind / / --ro-bind-try "$hosts" /etc/hosts --tmpfs "$root"
 {rebuilt}for folder in dev proc sys tmp; do
     set -- "$@" --dir "$root/$folder"
 done

@@ -35,7 +35,7 @@ _SOFTWARE = """\
 image=
 root=
 set -- --die-with-parent --dev-bind /dev /dev{user}
-{rebuilt}exec bwrap "$@" --ro-bind "$hosts" /etc/hosts \\
+{rebuilt}exec bwrap "$@" --ro-bind-try "$hosts" /etc/hosts \\
     --ro-bind "$etc" /etc/ucloud --bind "$PWD" /work{mounts} \\
     --chdir {folder} bash -c "$start"
 """

@@ -20,6 +20,10 @@ CONTAINERS = {
 [clusters.hpc.containers]
 runtime = "charliecloud"
 images = "{folder}/images"
+
+[[images]]
+name = "elsewhere:1"
+file = "{folder}/images/acme_bash_5"
 """,
     "podman": """
 [clusters.hpc.containers]
@@ -27,6 +31,10 @@ runtime = "podman"
 command = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--log-level=error"]
 options = ["--init"]
 images = "{folder}/images/oci"
+
+[[images]]
+name = "elsewhere:1"
+file = "{folder}/images/oci/acme_bash_5"
 """,
 }
 
@@ -200,7 +208,7 @@ async def test_an_application_may_start_where_its_image_says(containers: Stack) 
     assert printed in ("/\n", "/opt\n")
 
 
-@pytest.mark.parametrize(("image", "shell"), [(WITH_BASH, "bash"), (IMAGE, "sh")])
+@pytest.mark.parametrize(("image", "shell"), [("elsewhere:1", "bash"), (WITH_BASH, "bash"), (IMAGE, "sh")])
 async def test_the_command_is_run_by_bash_where_the_image_has_it(
     containers: Stack, image: str, shell: str
 ) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.cluster.conftest import fresh_folder
 from tests.cluster.test_containers import CONTAINERS, run
-from tests.support.containers import container_job, make_images
-from tests.support.jobs import bulk, job
+from tests.support.containers import IMAGE, container_job, make_images
+from tests.support.jobs import application, bulk, job, seed
 from tests.support.stack import PROJECT, Settings, Stack, free_port, running_stack
 
 WHOLE = """
@@ -46,6 +46,40 @@ async def served(stack: Stack, port: int, **changes: Any) -> str:
     await stack.core.create(bulk(made))
     await stack.core.wait_update(made["id"], state="RUNNING", timeout=60)
     return str(made["id"])
+
+
+async def test_connecting_two_jobs_together(images: Stack) -> None:
+    """The seed document's example, with a web server for a database."""
+    port = str(free_port())
+    store = images.folder / "drives/123/acme-database"
+    store.mkdir()
+    (store / "index.html").write_text("of the database\n")
+    serve = ["sh", "-c", 'exec httpd -f -h "$1" -p "$(cat /etc/ucloud/node-0.txt):$2"', "sh"]
+    serving = [{"type": "word", "word": word} for word in serve]
+    serving += [{"type": "var", "variableNames": ["dataStore"]}, {"type": "word", "word": port}]
+    stored = {"type": "input_directory", "name": "dataStore", "optional": False}
+    await add_application(images, "acme-database", serving, [stored])
+    read = ["sh", "-c", f"until wget -q -O - http://database:{port}/; do sleep 0.2; done"]
+    await add_application(images, "acme-web-app", [{"type": "word", "word": word} for word in read], [])
+
+    [database] = await images.core.create_as_user("user", *seed("peers.create-database.request")["items"])
+    await images.core.wait_update(database, state="RUNNING", timeout=60)
+    web_app = seed("peers.create-web-app.request")["items"][0]
+    assert web_app["resources"][0]["jobId"] == "4101"  # the stand-in gives ids of its own
+    web_app["resources"][0]["jobId"] = database
+    [web] = await images.core.create_as_user("user", web_app)
+    await images.core.wait_update(web, state="SUCCESS", timeout=60)
+    assert images.output("alice", web) == "of the database\n"
+    await images.core.terminate_as_user("user", database)
+
+
+async def add_application(stack: Stack, name: str, invocation: list[Any], parameters: list[Any]) -> None:
+    """Add an application that runs in an image to what the portal offers."""
+    made = application("shell-script")
+    made["metadata"] |= {"name": name}
+    made["invocation"] |= {"invocation": invocation, "parameters": parameters}
+    made["invocation"]["tool"]["tool"]["description"]["image"] = IMAGE
+    await stack.core.add_application(made)
 
 
 async def test_a_job_reaches_another_by_its_host_name(images: Stack) -> None:

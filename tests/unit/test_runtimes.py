@@ -25,15 +25,17 @@ ENVIRONMENT = ["UCLOUD_*", "SLURM_*", "PMI*", "OMP_NUM_THREADS", "LANG", "LC_*",
 GPU_ENVIRONMENT = ["CUDA_VISIBLE_DEVICES", "NVIDIA_*", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"]
 
 
-def told(folder: Path, runtime: str, wishes: Wishes, **changes: Any) -> list[str]:
+def told(
+    folder: Path, runtime: str, wishes: Wishes, image: ContainerImage | None = None, **changes: Any
+) -> list[str]:
     """Return the arguments of the runtime, with the folder's path and the two scripts left out."""
     program = folder / "printer"
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
     program.chmod(0o755)
-    image = folder / "image"
-    image.mkdir(exist_ok=True)
+    (folder / "image").mkdir(exist_ok=True)
+    image = image or ContainerImage("acme/batch:1", ("/nowhere", f"{folder}/image"))
     containers = Containers(**{"runtime": Runtime(runtime), "command": [str(program)], **changes})
-    text = container(ContainerImage("acme/batch:1", ("/nowhere", str(image))), containers, wishes)
+    text = container(image, containers, wishes)
     before = f"set -eu\netc={folder}/etc hosts={folder}/hosts start=begin\n"
     run = subprocess.run(
         ["sh", "-c", f"{clean(containers)}{before}{text}"],
@@ -109,6 +111,12 @@ TOLD: dict[str, tuple[str, Wishes, dict[str, Any], list[str]]] = {
 def test_the_arguments_of_a_runtime(case: str, tmp_path: Path) -> None:
     runtime, wishes, changes, words = TOLD[case]
     assert told(tmp_path, runtime, wishes, **changes) == words
+
+
+def test_podman_pulls_what_is_in_no_folder(tmp_path: Path) -> None:
+    image = ContainerImage("a", ("/nowhere",), "docker.io/library/a")
+    words = told(tmp_path, "podman", Wishes(), image)
+    assert words[-1] == "docker://docker.io/library/a"
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\n\r/"), min_size=1, max_size=30)
