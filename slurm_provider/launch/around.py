@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from slurm_provider.config import Containers
 from slurm_provider.launch.images import ContainerImage
-from slurm_provider.launch.invocation import Literal
 from slurm_provider.launch.mounts import WORK, Mounts
 from slurm_provider.launch.peers import Peer, connecting_lines
 from slurm_provider.launch.runtimes import command, file_word
+from slurm_provider.launch.words import word
 
 _FAIL = """\
 # What goes wrong before the program starts is told in its log.
@@ -112,9 +112,9 @@ def pulling(image: ContainerImage, containers: Containers) -> str:
     return _PULL.format(
         cached=file_word(image.files[-1]),
         files=" ".join(file_word(file) for file in image.files),
-        pull=" ".join(Literal(word).quoted() for word in command(containers)),
-        address=Literal(f"docker://{image.pull_from}").quoted(),
-        name=Literal(image.name).quoted(),
+        pull=" ".join(word(part) for part in command(containers)),
+        address=word(f"docker://{image.pull_from}"),
+        name=word(image.name),
     )
 
 
@@ -123,4 +123,4 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _two(first: str, second: str) -> str:
-    return f"{Literal(first).quoted()} {Literal(second).quoted()}"
+    return f"{word(first)} {word(second)}"

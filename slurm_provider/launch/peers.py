@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.invocation import Literal
+from slurm_provider.launch.words import word
 from slurm_provider.ucloud.jobs import JobSpecification
 from slurm_provider.ucloud.values import ParameterValue
 
@@ -62,10 +62,7 @@ def checked_hostname(hostname: str) -> str:
 
 def connecting_lines(peers: Sequence[Peer]) -> list[str]:
     """Return the lines of the batch script that look the peers up."""
-    return [
-        f"peer {peer.hostname} {peer.variable} {peer.slurm_id} {Literal(peer.local_user).quoted()}"
-        for peer in peers
-    ]
+    return [f"peer {peer.hostname} {peer.variable} {peer.slurm_id} {word(peer.local_user)}" for peer in peers]
 
 
 def _values(specification: JobSpecification) -> Iterator[ParameterValue]:

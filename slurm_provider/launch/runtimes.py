@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from slurm_provider.config import Containers, Runtime
 from slurm_provider.launch.images import ContainerImage
-from slurm_provider.launch.invocation import Literal
 from slurm_provider.launch.surroundings import Wishes, bubblewrap_mounts, need, rebuilt
+from slurm_provider.launch.words import word
 
 _KEPT = (
     *("UCLOUD_*", "SLURM_*", "PMI*", "OMP_NUM_THREADS", "LANG", "LC_*", "TZ", "TERM"),
@@ -50,7 +50,7 @@ _BEGIN = (
     "export HOME=/work; unset TMPDIR; "
     'if command -v bash >/dev/null 2>&1; then exec bash -c "$1"; fi; eval "$1"'
 )
-_SHELL = f"""/bin/sh -c {Literal(_BEGIN).quoted()} start "$start\""""
+_SHELL = f"""/bin/sh -c {word(_BEGIN)} start "$start\""""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RuntimeFacts:
         """Return the options that this site and job have, quoted for the shell."""
         options = self.options if containers.options is None else containers.options
         gpu = self.gpu_options if containers.gpu_options is None else containers.gpu_options
-        return [Literal(word).quoted() for word in (*options, *(gpu if wishes.gpus else ()))]
+        return [word(part) for part in (*options, *(gpu if wishes.gpus else ()))]
 
 
 def container(image: ContainerImage, containers: Containers, wishes: Wishes) -> str:
@@ -96,8 +96,8 @@ def command(containers: Containers) -> list[str]:
 def file_word(file: str) -> str:
     """Return a word of the shell for a file that may begin with `~/`."""
     if file.startswith("~/"):
-        return f'"$HOME"/{Literal(file.removeprefix("~/")).quoted()}'
-    return Literal(file).quoted()
+        return f'"$HOME"/{word(file.removeprefix("~/"))}'
+    return word(file)
 
 
 def _apptainer(facts: RuntimeFacts, image: ContainerImage, containers: Containers, wishes: Wishes) -> str:
@@ -121,12 +121,12 @@ def _podman(facts: RuntimeFacts, image: ContainerImage, containers: Containers, 
         *(["--user=0:0"] if wishes.as_root else ["--userns=keep-id"]),
         *(["--workdir=/work"] if wishes.in_work else []),
         *facts.words(containers, wishes),
-        *(f"--env={Literal(name).quoted()}" for name in _KEPT),
+        *(f"--env={word(name)}" for name in _KEPT),
     ]
     # A folder is an OCI layout, a file what `podman save` writes.
     source = 'if [ -d "$image" ]; then image=oci:$image; else image=docker-archive:$image; fi\n'
     if image.pull_from:
-        pulled = Literal(f"docker://{image.pull_from}").quoted()
+        pulled = word(f"docker://{image.pull_from}")
         source = f'if [ -z "$image" ]; then\n    image={pulled}\nel{source}'
     else:
         source = _no_image(image) + source
@@ -186,11 +186,11 @@ def _charliecloud(facts: RuntimeFacts, image: ContainerImage, containers: Contai
 
 
 def _no_image(image: ContainerImage) -> str:
-    return _NO_IMAGE.format(name=Literal(image.name).quoted())
+    return _NO_IMAGE.format(name=word(image.name))
 
 
 def _command_words(containers: Containers) -> list[str]:
-    return [Literal(word).quoted() for word in command(containers)]
+    return [word(part) for part in command(containers)]
 
 
 def _mount_words(source: str, destination: str, wishes: Wishes) -> list[str]:
@@ -199,11 +199,11 @@ def _mount_words(source: str, destination: str, wishes: Wishes) -> list[str]:
     words = []
     for path, target, read_only in ours:
         begin, end = f'type=bind,"{source}=', f'","{destination}={target}"{",ro" * read_only}'
-        words.append(f"--mount {Literal(begin).quoted()}{path}{Literal(end).quoted()}")
+        words.append(f"--mount {word(begin)}{path}{word(end)}")
     for mount in wishes.mounts:
         path, target = _csv(mount.source.path), _csv(mount.target)
         record = f'type=bind,"{source}={path}","{destination}={target}"{",ro" * mount.read_only}'
-        words.append(f"--mount {Literal(record).quoted()}")
+        words.append(f"--mount {word(record)}")
     return words
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from slurm_provider.launch.invocation import Literal
 from slurm_provider.launch.mounts import WORK, Mount
+from slurm_provider.launch.words import word
 
 NATIVE = """\
 # As the node is, with the files of /etc/ucloud under $UCLOUD_DIR.
@@ -67,8 +67,8 @@ def software(wishes: Wishes) -> str:
 def need(program: str, what: str) -> str:
     """Return lines that end the launcher, in words, on a node without a program."""
     return (
-        f"if ! command -v {Literal(program).quoted()} >/dev/null; then\n"
-        f"    echo {Literal(f'This node lacks {what}.').quoted()} >&2\n"
+        f"if ! command -v {word(program)} >/dev/null; then\n"
+        f"    echo {word(f'This node lacks {what}.')} >&2\n"
         "    exit 127\n"
         "fi"
     )
@@ -86,8 +86,8 @@ def rebuilt(mounts: Iterable[Mount], without: Iterable[str], bind: str) -> str:
         folders |= {"/".join(names[:length]) for length in range(1, len(names))}
     ours = sorted({*places, *folders, *without, WORK, "/etc/ucloud"} - {""})
     return _REBUILT.format(
-        folders=" ".join(_word(folder) for folder in sorted(folders)),
-        ours=" | ".join(_word(place) for place in ours),
+        folders=" ".join(word(folder) for folder in sorted(folders)),
+        ours=" | ".join(word(place) for place in ours),
         bind=bind,
     )
 
@@ -95,11 +95,7 @@ def rebuilt(mounts: Iterable[Mount], without: Iterable[str], bind: str) -> str:
 def bubblewrap_mounts(mounts: Iterable[Mount], root: str = "") -> str:
     """Return bwrap's arguments for the mounts, below the shell's word `root`."""
     return "".join(
-        f" \\\n    {'--ro-bind' if mount.read_only else '--bind'} {_word(mount.source.path)}"
-        f" {root}{_word(mount.target)}"
+        f" \\\n    {'--ro-bind' if mount.read_only else '--bind'} {word(mount.source.path)}"
+        f" {root}{word(mount.target)}"
         for mount in mounts
     )
-
-
-def _word(text: str) -> str:
-    return Literal(text).quoted()

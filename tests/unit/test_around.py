@@ -1,4 +1,4 @@
-"""What the batch script does around srun, run by bash with a container runtime that only says what it does."""
+"""What the batch script does around srun, run by bash with a runtime that only says what it does."""
 
 import subprocess
 from pathlib import Path
