@@ -55,7 +55,7 @@ async def test_connecting_two_jobs_together(images: Stack) -> None:
     store.mkdir()
     (store / "index.html").write_text("of the database\n")
     serve = ["sh", "-c", 'exec httpd -f -h "$1" -p "$(cat /etc/ucloud/node-0.txt):$2"', "sh"]
-    serving = [{"type": "word", "word": word} for word in serve]
+    serving: list[Any] = [{"type": "word", "word": word} for word in serve]
     serving += [{"type": "var", "variableNames": ["dataStore"]}, {"type": "word", "word": port}]
     stored = {"type": "input_directory", "name": "dataStore", "optional": False}
     await add_application(images, "acme-database", serving, [stored])
