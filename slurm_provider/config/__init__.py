@@ -18,6 +18,7 @@ from slurm_provider.config.sections import (
     SuspendBy,
     Tracker,
 )
+from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
 
 __all__ = [
     "Cluster",
@@ -27,10 +28,15 @@ __all__ = [
     "Era",
     "FacadeConfig",
     "Image",
+    "InstalledApplication",
+    "License",
+    "Modules",
     "Product",
+    "Sbatch",
     "Sidecar",
     "SidecarConfig",
     "SuspendBy",
+    "System",
     "Tracker",
     "load_facade",
     "load_sidecar",

@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.launch.command import Render, command, path_line
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.facts import Facts
+from slurm_provider.launch.options import Options, options
+from slurm_provider.launch.paths import local_path
+from slurm_provider.launch.resources import check_resources
 from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
-from slurm_provider.launch.values import Values, resolve
-from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
-from slurm_provider.ucloud.jobs import Application, Job, JobSpecification
+from slurm_provider.launch.template import Interface, render
+from slurm_provider.launch.values import Place, Values, real_path, resolve
+from slurm_provider.rpc.v1.submission_pb2 import SbatchOption, SubmitRequest
+from slurm_provider.ucloud.jobs import Application, Job, JobSpecification, NameAndVersion, ResolvedProduct
+from slurm_provider.ucloud.values import ParameterValue
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_YEARS = 10
@@ -38,6 +44,8 @@ class Plan:
     time_is_default: bool
     script: str
     values: Values
+    options: Options
+    interfaces: list[Interface]
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -50,7 +58,8 @@ class Plan:
             qos=self.product.qos or "",
             constraint=self.product.constraint or "",
             nodes=self.replicas,
-            cpus_per_task=self.product.cpu,
+            tasks_per_node=self.options.tasks_per_node,
+            cpus_per_task=self.options.cpus_per_task,
             memory_mib_per_node=round(self.product.memory_gib * 1024),
             gpus_per_node=self.product.gpu,
             time_limit_seconds=self.time_limit_seconds or 0,
@@ -59,11 +68,15 @@ class Plan:
             script=self.script,
             start_within_seconds=START_WITHIN_SECONDS,
             confined_paths=self.values.confined_paths,
+            options=[SbatchOption(name=name, value=value) for name, value in self.options.others],
         )
 
 
-def plan(job: Job, config: FacadeConfig) -> Plan:
-    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be."""
+def plan(job: Job, config: FacadeConfig, render: Render = render) -> Plan:
+    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be.
+
+    `render` renders templates; the default does it in this process, however long it takes.
+    """
     job_id = checked_job_id(job.id)
     _check_texts(job)
     specification = job.specification or JobSpecification()
@@ -73,26 +86,54 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
     product = _product(specification, config)
     software, container = _backend(application, config)
     invocation = application.invocation
-    values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
-    for resource in specification.resources or []:
-        raise LaunchError(f"a job cannot have a resource of type '{resource.type}' on this provider")
-    script = batch_script(
-        job_id,
-        container=container,
-        software=software,
-        exports=exports(invocation.environment or {}, values),
-        command_line=command_line(invocation.invocation or [], values),
+    values = resolve(
+        invocation.parameters or [],
+        specification.parameters or {},
+        config.drives,
+        licenses=config.licenses,
     )
+    check_resources(specification.resources or [], values, config)
+    replicas = _replicas(specification, application)
+    facts = Facts(
+        job_id,
+        product,
+        models=(job.status.resolvedProduct if job.status else None) or ResolvedProduct(),
+        nodes=replicas,
+        application=application.metadata or specification.application or NameAndVersion(),
+        invocation=invocation,
+        opened_file=_opened_file(specification, values, config),
+    )
+    run = command(facts, application.tool, values, config, in_container=container, render=render)
+    allowed = options(run.options, product, config.sbatch.allow)
     return Plan(
         job_id=job_id,
         application=_application_name(application, specification),
         product=product,
-        replicas=_replicas(specification, application),
+        replicas=replicas,
         time_limit_seconds=_time_limit(specification, application),
         time_is_default=specification.timeAllocation is None,
-        script=script,
+        script=batch_script(
+            facts,
+            container=container,
+            command=[*([path_line(software)] if software else []), *run.lines],
+            in_batch_step=run.is_batch,
+            shares_nodes=allowed.tasks_per_node > 1,
+        ),
         values=values,
+        options=allowed,
+        interfaces=run.interfaces,
     )
+
+
+def _opened_file(
+    specification: JobSpecification, values: Values, config: FacadeConfig, place: Place = real_path
+) -> str | None:
+    """Return where the job finds the file that the application was opened with."""
+    if not specification.openedFile:
+        return None
+    confined = local_path(specification.openedFile, config.drives)
+    values.confined_paths.append(confined)
+    return place(ParameterValue(type="file", path=specification.openedFile, readOnly=True), confined)
 
 
 def checked_job_id(job_id: str) -> str:

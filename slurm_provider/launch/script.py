@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from importlib import resources
 
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.invocation import Literal
+from slurm_provider.launch.facts import Facts
 
 # srun writes one stdout and one stderr file a replica; %t is its rank.
 _BATCH_SCRIPT = """\
-# UCloud job {job_id}: one launcher a replica, started by srun, runs the command.
-export UCLOUD_JOB_ID={quoted_job_id}
+# UCloud job {job_id}: a launcher runs the command, in each replica or once beside the batch script.
+{variables}
 export UCLOUD_CONTROL="$PWD/{control_folder}"
 UCLOUD_COMMAND={command}
 export UCLOUD_COMMAND
@@ -30,8 +30,7 @@ scontrol show hostnames "$SLURM_JOB_NODELIST" | while read -r node; do
     fi
 done >"$UCLOUD_CONTROL/nodes"
 
-srun --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
-    sh -c "$launcher" launcher {root}
+{start}
 code=$?
 
 # A program that a signal ended shows as 128 + signal: end the same way, so that Slurm records the signal.
@@ -42,6 +41,13 @@ fi
 exit "$code"
 """
 
+_IN_EACH_REPLICA = """\
+srun {nodes}--input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
+    sh -c "$launcher" launcher {root}"""
+_ONE_A_NODE = '--ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 '
+_IN_THE_BATCH_STEP = """\
+SLURM_PROCID=0 sh -c "$launcher" launcher {root} </dev/null >>stdout-0.log 2>>stderr-0.log"""
+
 CONTROL_FOLDER = ".ucloud"
 """Name of the control folder within the job's folder."""
 
@@ -50,24 +56,27 @@ _COMMAND_BYTES = 120_000
 
 
 def batch_script(
-    job_id: str, *, container: bool, software: str | None, exports: Sequence[str], command_line: str
+    facts: Facts, *, container: bool, command: Sequence[str], in_batch_step: bool, shares_nodes: bool
 ) -> str:
     """Return the batch script's text, which the sidecar puts below the #SBATCH lines.
 
-    `software` is a folder to put on PATH; `exports` and `command_line` are lines of bash. Raises
-    LaunchError for a command that is too long to be handed over.
+    `command` are lines of bash; `in_batch_step` says that they run once instead of in each replica,
+    `shares_nodes` that Slurm gives a node several tasks, though a replica is one. Raises LaunchError
+    for a command that is too long to be handed over.
     """
-    path = [f'export PATH={Literal(software).quoted()}:"$PATH"'] if software else []
-    command = "\n".join([*path, *exports, f"exec {command_line}"])
-    if len(command.encode()) > _COMMAND_BYTES:
+    text = "\n".join(command)
+    if len(text.encode()) > _COMMAND_BYTES:
         raise LaunchError("the parameters of the job are too long; put long text into a file")
+    start = _IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA
     return _BATCH_SCRIPT.format(
-        job_id=job_id,
-        quoted_job_id=Literal(job_id).quoted(),
+        job_id=facts.job_id,
+        variables=facts.exports(),
         control_folder=CONTROL_FOLDER,
-        command=_here_document(command),
+        command=_here_document(text),
         launcher=_here_document(resources.files(__package__).joinpath("launcher.sh").read_text()),
-        root="container" if container else "native",
+        start=start.format(
+            root="container" if container else "native", nodes=_ONE_A_NODE if shares_nodes else ""
+        ),
     )
 
 

@@ -170,7 +170,7 @@ REFUSED = {
     "an application without command line": ({f"{INVOCATION}__invocation": []}, "application"),
     "an extra resource": (
         {"specification__resources": [{"type": "network", "id": "7"}]},
-        "resource of type 'network'",
+        "the job asks for a public IP address",
     ),
     "a parameter of the wrong type": (
         {"specification__parameters__value": {"type": "integer", "value": 1}},
