@@ -7,11 +7,12 @@ from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.quoting import quoted
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+/@:=-]*")
-_USUAL_PLACES = (
-    '"${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash"',
-    '"${MODULESHOME:-/usr/share/modules}/init/bash"',
-    "/etc/profile.d/lmod.sh",
-    "/etc/profile.d/modules.sh",
+_DEFINE_MODULE = (
+    'for ucloud_init in "${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash"'
+    ' "${MODULESHOME:-/usr/share/modules}/init/bash" /etc/profile.d/lmod.sh /etc/profile.d/modules.sh; do',
+    "    type module >/dev/null 2>&1 && break",
+    '    [ ! -r "$ucloud_init" ] || . "$ucloud_init"',
+    "done",
 )
 
 
@@ -30,13 +31,9 @@ def module_lines(names: Sequence[str], init: str | None) -> list[str]:
     """
     if not names:
         return []
-    places = quoted(init) if init else " ".join(_USUAL_PLACES)
     lines = [
         'ucloud_fail() { echo "$1" >&2; exit 1; }',
-        f"for ucloud_init in {places}; do",
-        "    type module >/dev/null 2>&1 && break",
-        '    [ ! -r "$ucloud_init" ] || . "$ucloud_init"',
-        "done",
+        *([f". {quoted(init)}"] if init else _DEFINE_MODULE),
         "type module >/dev/null 2>&1 || ucloud_fail 'This node has no modules (Lmod or Environment Modules),"
         " which the application needs.'",
         "module purge",

@@ -7,8 +7,9 @@ from slurm_provider.config import InstalledApplication, System
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.ucloud.jobs import NameAndVersion
 
-# `{- name("a", "b") -}`, but neither `{{- x -}}` nor `{%- x -%}`, which are Jinja's.
-_TAG = re.compile(r"(?<!\{)\{-\s*(\w+)\s*(?:\(([^()]*)\))?\s*-\}(?!\})")
+# `{- name("a", "b") -}`, but neither `{{- x -}}` nor `{%- x -%}`, which are Jinja's. No part is given back
+# once it has matched, or a long run of blanks would take for ever.
+_TAG = re.compile(r"(?<!\{)\{-\s*+(\w++)\s*+(?:\(([^()]*+)\)\s*+)?-\}(?!\})")
 _ARGUMENT = re.compile(r'"([^"]*)"')
 _LOADING = ("applicationLoad", "loadApplication")
 POLICIES = ("loose", "loose-forward", "loose-backward", "strict")
