@@ -5,6 +5,7 @@ Times in it are epoch seconds.
 """
 
 from slurm_provider.jobmap.door import Door
+from slurm_provider.jobmap.outbox import Outbox
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
@@ -26,6 +27,7 @@ __all__ = [
     "JobChange",
     "JobMap",
     "JobRow",
+    "Outbox",
     "OutboxItem",
     "OutboxKind",
     "Submission",

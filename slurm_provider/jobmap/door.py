@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from slurm_provider.jobmap.outbox import Outbox
 from slurm_provider.jobmap.store import JobMap
 
 Arguments = ParamSpec("Arguments")
@@ -38,6 +39,15 @@ class Door:
         """Return `method(jobmap, …)`, e.g. `await door.call(JobMap.job, "54112")`."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: method(self._jobmap, *arguments, **named))
+
+    async def outbox(
+        self,
+        method: Callable[Concatenate[Outbox, Arguments], Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        """Return `method(outbox, …)`, e.g. `await door.outbox(Outbox.delivered, items)`."""
+        return await self.call(lambda jobmap: method(jobmap.outbox, *arguments, **named))
 
     async def close(self) -> None:
         """Close the file and end the thread."""

@@ -9,7 +9,7 @@ from itertools import chain
 import structlog
 
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
-from slurm_provider.jobmap import Door, JobMap, OutboxItem, OutboxKind
+from slurm_provider.jobmap import Door, JobMap, Outbox, OutboxItem, OutboxKind
 from slurm_provider.tracker.credits import out_of_credits
 
 log = structlog.get_logger()
@@ -98,7 +98,7 @@ class Delivery:
     async def _deliver_kind(self, kind: OutboxKind, call: Call) -> bool:
         now = self._clock()
         self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
-        items = await self._jobmap.call(JobMap.deliverable, kind, ITEMS_IN_A_ROUND, list(self._aside))
+        items = await self._jobmap.outbox(Outbox.deliverable, kind, ITEMS_IN_A_ROUND, list(self._aside))
         went = False
         jobs = _by_job(items)
         for batch in _batches(job for job in jobs if _tries(job) < TRIES_TOGETHER):
@@ -113,12 +113,12 @@ class Delivery:
         try:
             await call(items)
         except CoreUnavailable as error:
-            await self._jobmap.call(JobMap.not_delivered, items, str(error))
+            await self._jobmap.outbox(Outbox.not_delivered, items, str(error))
             raise
         except CoreRefused as error:
             await self._send_apart(items, call, error)
         else:
-            await self._jobmap.call(JobMap.delivered, items)
+            await self._jobmap.outbox(Outbox.delivered, items)
 
     async def _send_apart(self, items: Sequence[OutboxItem], call: Call, error: CoreRefused) -> None:
         """Judge each item by itself: Core refuses a whole batch for one id that it does not know."""
@@ -127,7 +127,7 @@ class Delivery:
                 await self._send([item], call)
             return
         log.warning("refused by Core", job_id=items[0].job_id, kind=items[0].kind, reason=str(error))
-        await self._jobmap.call(JobMap.refused, items, str(error))
+        await self._jobmap.outbox(Outbox.refused, items, str(error))
 
     async def _send_stubborn(self, jobs: Sequence[Sequence[OutboxItem]], call: Call) -> bool:
         """Send jobs that have failed before: together, else each by itself. Return whether any went."""
@@ -154,7 +154,7 @@ class Delivery:
             await call(items)
         except (CoreUnavailable, CoreRefused):
             return False
-        await self._jobmap.call(JobMap.delivered, items)
+        await self._jobmap.outbox(Outbox.delivered, items)
         return True
 
     def _set_aside(self, job: Sequence[OutboxItem]) -> None:

@@ -243,7 +243,8 @@ def prepare(folder: Path) -> None:
         user = pwd.getpwnam(owner)
         os.chown(path, user.pw_uid, user.pw_gid)
         path.chmod(mode)
-    shutil.copy(ROOT / "tests/data/software/acme-batch", folder / "software/acme-batch")
+    for program in (ROOT / "tests/data/software").iterdir():
+        shutil.copy(program, folder / "software" / program.name)
 
 
 def free_port() -> int:
