@@ -20,6 +20,7 @@ from slurm_provider.config.sections import (
     SuspendBy,
     Tracker,
 )
+from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
 
 __all__ = [
     "Cluster",
@@ -30,11 +31,16 @@ __all__ = [
     "Era",
     "FacadeConfig",
     "Image",
+    "InstalledApplication",
+    "License",
+    "Modules",
     "Product",
     "Runtime",
+    "Sbatch",
     "Sidecar",
     "SidecarConfig",
     "SuspendBy",
+    "System",
     "Tracker",
     "load_facade",
     "load_sidecar",

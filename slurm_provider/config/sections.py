@@ -8,6 +8,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from slurm_provider.config.software import (
+    ApplicationVersion,
+    InstalledApplication,
+    License,
+    Modules,
+    Sbatch,
+    System,
+)
+
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -288,6 +297,11 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
+    licenses: dict[str, License] = {}
+    modules: Modules = Modules()
+    system: System = System()
+    applications: dict[ApplicationVersion, InstalledApplication] = {}
+    sbatch: Sbatch = Sbatch()
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from slurm_provider.config import Containers
 from slurm_provider.launch.images import ContainerImage
-from slurm_provider.launch.mounts import WORK, Mounts
+from slurm_provider.launch.mounts import WORK, LinkTable, MountTable
 from slurm_provider.launch.peers import Peer, connecting_lines
 from slurm_provider.launch.runtimes import command, file_word
 from slurm_provider.launch.words import word
@@ -87,24 +87,25 @@ fi
 """
 
 
-def before_srun(mounts: Mounts, peers: Sequence[Peer], *, native: bool, pull: str = "") -> list[str]:
+def before_srun(mounts: MountTable | LinkTable, peers: Sequence[Peer], pull: str = "") -> list[str]:
     """Return the parts of the batch script that prepare what all replicas share."""
     parts = [_FAIL] if peers or pull else []
     if pull:
         parts.append(pull)
     if peers:
         parts.append(_PEERS + _lines(connecting_lines(peers)))
-    if native and mounts.mounts:
-        parts.append(_LINKS + _lines(f"link {_two(m.source.path, m.target)}" for m in mounts.mounts))
-    elif mounts.points:
+    if mounts.points:
         pairs = [(mount.source.path, mount.target.removeprefix(f"{WORK}/")) for mount in mounts.points]
         parts.append(_MOUNT_POINTS + _lines(f"mount_point {_two(*pair)}" for pair in pairs))
+    if mounts.mounts and not mounts.in_container:
+        parts.append(_LINKS + _lines(f"link {_two(m.source.path, m.target)}" for m in mounts.mounts))
     return parts
 
 
-def after_srun(mounts: Mounts, *, native: bool) -> list[str]:
+def after_srun(mounts: MountTable | LinkTable) -> list[str]:
     """Return the parts of the batch script that clean up."""
-    return [_REMOVE_MOUNT_POINTS] if mounts.points or (native and mounts.mounts) else []
+    linked = mounts.mounts and not mounts.in_container
+    return [_REMOVE_MOUNT_POINTS] if mounts.points or linked else []
 
 
 def pulling(image: ContainerImage, containers: Containers) -> str:

@@ -11,10 +11,27 @@ while read -r address; do
     index=$((index + 1))
 done <"$UCLOUD_CONTROL/nodes"
 printf '%s\n' "$rank" >"$etc/rank.txt"
-printf '%s\n' "${SLURM_CPUS_PER_TASK:-1}" >"$etc/cores.txt"
+printf '%s\n' "$UCLOUD_MACHINE_CPU" >"$etc/cores.txt"
 printf '%s\n' "$index" >"$etc/number_of_nodes.txt"
 printf '%s\n' "$UCLOUD_JOB_ID" >"$etc/job_id.txt"
 export UCLOUD_RANK="$rank" UCLOUD_TASK_COUNT="$index"
+
+free_port() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v seed="$SLURM_JOB_ID$rank" '
+        { split($2, address, ":"); used[address[2]] }
+        END {
+            srand(seed)
+            do port = 10000 + int(rand() * 20000); while (sprintf("%04X", port) in used)
+            print port
+        }'
+}
+
+# A web or VNC application listens on its own port, or where that is left open on a free one of this node.
+if [ -n "${UCLOUD_PORT+set}" ]; then
+    [ -n "$UCLOUD_PORT" ] || UCLOUD_PORT=$(free_port)
+    printf '%s\n' "$UCLOUD_PORT" >"$etc/allocated-port.txt"
+    export UCLOUD_PORT UCLOUD_WEB_PORT="$UCLOUD_PORT" UCLOUD_VNC_PORT="$UCLOUD_PORT"
+fi
 
 # The host names of connected jobs stand before the node's own.
 hosts=/etc/hosts

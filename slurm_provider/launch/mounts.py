@@ -1,14 +1,12 @@
 """Files and folders that a user gives a job, and where the job's program finds them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 
-from slurm_provider.config import Drive
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.paths import local_path
 from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath
-from slurm_provider.ucloud.values import ApplicationParameter, ParameterValue
+from slurm_provider.ucloud.values import ParameterValue
 
 WORK = "/work"
 
@@ -30,80 +28,91 @@ class Mount:
     read_only: bool = False
 
 
-@dataclass(frozen=True)
-class Mounts:
-    """The mounts of a job, in the order in which none hides another, and the path of each parameter."""
+class MountTable:
+    """Where a job in a container finds each file that it is given: at /work/NAME, or where the user wants it.
 
-    mounts: tuple[Mount, ...]
-    parameters: Mapping[str, str]
+    Of equal names the second becomes NAME-2, in the order in which they are placed; what is given
+    twice is mounted once. Placing raises LaunchError for paths that cannot be mounted.
+    """
+
+    in_container = True
+
+    def __init__(self) -> None:
+        self._taken: dict[str, Mount] = {}
+
+    def place_parameter(self, value: ParameterValue, source: ConfinedPath) -> str:
+        """Return where the program finds a file."""
+        for mount in self._taken.values():
+            if _is_same(mount, source, value):
+                return mount.target
+        target = self._mount_path(value) if value.mountPath else f"{WORK}/{self._free_name(source)}"
+        self._taken[target] = Mount(source, target, bool(value.readOnly))
+        return target
+
+    place_resource = place_parameter
+
+    def place_opened(self, value: ParameterValue, source: ConfinedPath) -> str:
+        """Return where the program finds a file that another mount may hold already."""
+        for mount in self._taken.values():
+            if source.path == mount.source.path or source.path.startswith(f"{mount.source.path}/"):
+                return mount.target + source.path.removeprefix(mount.source.path)
+        return self.place_parameter(value, source)
 
     @property
-    def sources(self) -> list[ConfinedPath]:
-        """What is mounted: the sidecar checks that no symbolic link leads out of its drive."""
-        return [mount.source for mount in self.mounts]
+    def mounts(self) -> tuple[Mount, ...]:
+        """The mounts of the job, in the order in which none hides another."""
+        return tuple(sorted(self._taken.values(), key=lambda mount: mount.target.count("/")))
 
     @property
     def points(self) -> tuple[Mount, ...]:
         """The mounts that lie in the job's folder, where something has to be mounted on."""
         return tuple(mount for mount in self.mounts if mount.target.startswith(f"{WORK}/"))
 
-    def seen_at(self, path: str) -> str | None:
-        """Return where the job sees a path of the cluster, or None where no mount holds it."""
-        for mount in self.mounts:
-            if path == mount.source.path or path.startswith(f"{mount.source.path}/"):
-                return mount.target + path.removeprefix(mount.source.path)
-        return None
+    def _mount_path(self, value: ParameterValue) -> str:
+        target = _checked_mount_path(value.mountPath or "")
+        if target in self._taken:
+            raise LaunchError(f"two files cannot both be at {target}")
+        return target
+
+    def _free_name(self, source: ConfinedPath) -> str:
+        return _free_name(source, {target.removeprefix(f"{WORK}/") for target in self._taken})
 
 
-def container_mounts(
-    parameters: Sequence[ApplicationParameter],
-    given: Mapping[str, ParameterValue],
-    resources: Sequence[ParameterValue],
-    drives: Sequence[Drive],
-) -> Mounts:
-    """Return what a container sees: each file at /work/NAME, or where the user wants it.
+class LinkTable:
+    """Where a native application finds its files: really, and its resources by links in the job's folder.
 
-    Of equal names the second becomes NAME-2, in the order of parameters, then resources; what is
-    given twice is mounted once. Raises LaunchError for paths that cannot be mounted.
+    Placing raises LaunchError for a wish that only a container could fulfil.
     """
-    taken: dict[str, Mount] = {}
-    places: dict[str, str] = {}
-    for name, value in _files(parameters, given, resources):
-        source = local_path(value.path or "", drives)
-        same = next((mount for mount in taken.values() if _is_same(mount, source, value)), None)
-        target = same.target if same else _target(value, source, taken)
-        taken[target] = Mount(source, target, bool(value.readOnly))
-        if name is not None:
-            places[name] = target
-    return Mounts(tuple(sorted(taken.values(), key=lambda mount: mount.target.count("/"))), places)
+
+    in_container = False
+    points: tuple[Mount, ...] = ()
+
+    def __init__(self) -> None:
+        self._taken: dict[str, Mount] = {}
+
+    def place_parameter(self, value: ParameterValue, source: ConfinedPath) -> str:
+        """Return where the file really lies."""
+        _check_native(value)
+        return source.path
+
+    place_opened = place_parameter
+
+    def place_resource(self, value: ParameterValue, source: ConfinedPath) -> str:
+        """Return the name of a link."""
+        _check_native(value)
+        name = _free_name(source, self._taken)
+        self._taken[name] = Mount(source, name)
+        return name
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """The links."""
+        return tuple(self._taken.values())
 
 
-def native_links(resources: Sequence[ParameterValue], drives: Sequence[Drive]) -> Mounts:
-    """Return the links to the resources of a native application; its parameters are real paths.
-
-    Raises LaunchError for a wish that only a container could fulfil.
-    """
-    taken: dict[str, Mount] = {}
-    for value in resources:
-        if value.type == "file":
-            if value.mountPath:
-                raise LaunchError("only an application in a container can have files at a path of their own")
-            source = local_path(value.path or "", drives)
-            target = _free_name(source, taken)
-            taken[target] = Mount(source, target)
-    return Mounts(tuple(taken.values()), {})
-
-
-def _files(
-    parameters: Sequence[ApplicationParameter],
-    given: Mapping[str, ParameterValue],
-    resources: Sequence[ParameterValue],
-) -> Iterator[tuple[str | None, ParameterValue]]:
-    for parameter in parameters:
-        value = given.get(parameter.name)
-        if value is not None and value.type == "file" and parameter.type in ("input_file", "input_directory"):
-            yield parameter.name, value
-    yield from ((None, value) for value in resources if value.type == "file")
+def _check_native(value: ParameterValue) -> None:
+    if value.mountPath:
+        raise LaunchError("only an application in a container can have files at a path of their own")
 
 
 def _is_same(mount: Mount, source: ConfinedPath, value: ParameterValue) -> bool:
@@ -112,15 +121,6 @@ def _is_same(mount: Mount, source: ConfinedPath, value: ParameterValue) -> bool:
         and mount.read_only == bool(value.readOnly)
         and value.mountPath in (None, mount.target)
     )
-
-
-def _target(value: ParameterValue, source: ConfinedPath, taken: Mapping[str, Mount]) -> str:
-    if not value.mountPath:
-        return f"{WORK}/{_free_name(source, {target.removeprefix(f'{WORK}/') for target in taken})}"
-    target = _checked_mount_path(value.mountPath)
-    if target in taken:
-        raise LaunchError(f"two files cannot both be at {target}")
-    return target
 
 
 def _checked_mount_path(path: str) -> str:
@@ -135,7 +135,7 @@ def _checked_mount_path(path: str) -> str:
     return "/" + "/".join(names)
 
 
-def _free_name(source: ConfinedPath, taken: Mapping[str, Mount] | set[str]) -> str:
+def _free_name(source: ConfinedPath, taken: Container[str]) -> str:
     """Return the base name of a path or, where that is taken, NAME-2, NAME-3 … before its last ending."""
     name = source.path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")

@@ -5,14 +5,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
-from slurm_provider.launch.backend import Backend, backend
+from slurm_provider.launch.backend import backend, mount_table
+from slurm_provider.launch.command import Render, command, path_line
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.facts import Facts
+from slurm_provider.launch.options import Options, options
+from slurm_provider.launch.paths import local_path
 from slurm_provider.launch.peers import Peer
+from slurm_provider.launch.resources import check_resources
 from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
-from slurm_provider.launch.values import Values, resolve
-from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath, SubmitRequest
-from slurm_provider.ucloud.jobs import Application, Job, JobSpecification
+from slurm_provider.launch.template import Interface, render
+from slurm_provider.launch.values import Place, Values, resolve
+from slurm_provider.rpc.v1.submission_pb2 import ImageFiles, SbatchOption, SubmitRequest
+from slurm_provider.ucloud.jobs import Application, Job, JobSpecification, NameAndVersion, ResolvedProduct
+from slurm_provider.ucloud.values import ParameterValue
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_YEARS = 10
@@ -39,13 +45,9 @@ class Plan:
     time_is_default: bool
     script: str
     values: Values
-    backend: Backend
-
-    @property
-    def confined_paths(self) -> list[ConfinedPath]:
-        """The files and folders that the user has chosen, each once."""
-        paths = [*self.values.confined_paths, *self.backend.mounts.sources]
-        return list({path.path: path for path in paths}.values())
+    options: Options
+    interfaces: list[Interface]
+    image: ImageFiles | None
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -58,7 +60,8 @@ class Plan:
             qos=self.product.qos or "",
             constraint=self.product.constraint or "",
             nodes=self.replicas,
-            cpus_per_task=self.product.cpu,
+            tasks_per_node=self.options.tasks_per_node,
+            cpus_per_task=self.options.cpus_per_task,
             memory_mib_per_node=round(self.product.memory_gib * 1024),
             gpus_per_node=self.product.gpu,
             time_limit_seconds=self.time_limit_seconds or 0,
@@ -66,15 +69,17 @@ class Plan:
             control_folder=CONTROL_FOLDER,
             script=self.script,
             start_within_seconds=START_WITHIN_SECONDS,
-            confined_paths=self.confined_paths,
-            image=self.backend.image,
+            confined_paths=self.values.confined_paths,
+            image=self.image,
+            options=[SbatchOption(name=name, value=value) for name, value in self.options.others],
         )
 
 
-def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = ()) -> Plan:
+def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = (), render: Render = render) -> Plan:
     """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be.
 
-    `peers` are the connected jobs that it names, looked up.
+    `peers` are the connected jobs that it names, looked up. `render` renders templates; the default
+    does it in this process, however long it takes.
     """
     job_id = checked_job_id(job.id)
     _check_texts(job)
@@ -83,31 +88,59 @@ def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = ()) -> Plan:
     if application is None or application.invocation is None or not application.invocation.invocation:
         raise LaunchError("the job names no application to run")
     product = _product(specification, config)
-    ran_by = backend(application, specification, product, config, peers)
+    mounts = mount_table(application)
     invocation = application.invocation
-    values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
-    values.texts |= ran_by.paths
-    script = batch_script(
-        job_id,
-        software=ran_by.software,
-        exports=exports(invocation.environment or {}, values),
-        command_line=command_line(invocation.invocation or [], values),
-        launcher_begin=ran_by.launcher_begin,
-        surroundings=ran_by.surroundings,
-        before=ran_by.before,
-        after=ran_by.after,
+    values = resolve(
+        invocation.parameters or [],
+        specification.parameters or {},
+        config.drives,
+        licenses=config.licenses,
+        place=mounts.place_parameter,
     )
+    check_resources(specification.resources or [], values, config, mounts.place_resource)
+    replicas = _replicas(specification, application)
+    facts = Facts(
+        job_id,
+        product,
+        models=(job.status.resolvedProduct if job.status else None) or ResolvedProduct(),
+        nodes=replicas,
+        application=application.metadata or specification.application or NameAndVersion(),
+        invocation=invocation,
+        opened_file=_opened_file(specification, values, config, mounts.place_opened),
+    )
+    ran_by = backend(application, product, config, peers, mounts)
+    run = command(facts, application.tool, values, config, in_container=mounts.in_container, render=render)
+    allowed = options(run.options, product, config.sbatch.allow)
     return Plan(
         job_id=job_id,
         application=_application_name(application, specification),
         product=product,
-        replicas=_replicas(specification, application),
+        replicas=replicas,
         time_limit_seconds=_time_limit(specification, application),
         time_is_default=specification.timeAllocation is None,
-        script=script,
+        script=batch_script(
+            facts,
+            ran_by,
+            command=[*([path_line(ran_by.software)] if ran_by.software else []), *run.lines],
+            in_batch_step=run.is_batch,
+            shares_nodes=allowed.tasks_per_node > 1,
+        ),
         values=values,
-        backend=ran_by,
+        options=allowed,
+        interfaces=run.interfaces,
+        image=ran_by.image,
     )
+
+
+def _opened_file(
+    specification: JobSpecification, values: Values, config: FacadeConfig, place: Place
+) -> str | None:
+    """Return where the job finds the file that the application was opened with."""
+    if not specification.openedFile:
+        return None
+    confined = local_path(specification.openedFile, config.drives)
+    values.confined_paths.append(confined)
+    return place(ParameterValue(type="file", path=specification.openedFile, readOnly=True), confined)
 
 
 def checked_job_id(job_id: str) -> str:

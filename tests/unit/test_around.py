@@ -6,8 +6,11 @@ from pathlib import Path
 from slurm_provider.config import Containers, Runtime
 from slurm_provider.launch.around import after_srun, before_srun, pulling
 from slurm_provider.launch.images import image_files
-from slurm_provider.launch.mounts import Mount, Mounts
+from slurm_provider.launch.mounts import MountTable
 from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath
+from slurm_provider.ucloud.values import ParameterValue
+
+FILE = ParameterValue(type="file")
 
 # As Apptainer is called: pull --force FILE ADDRESS.
 PULLER = """\
@@ -26,7 +29,7 @@ def pulled(folder: Path, *, refuse: str = "") -> subprocess.CompletedProcess[str
         runtime=Runtime.APPTAINER, command=[str(program)], images=f"{folder}/images", pull=True
     )
     image = image_files("acme/batch:1", containers).cached_in("~/cache")
-    script = "\n".join(before_srun(Mounts((), {}), [], native=False, pull=pulling(image, containers)))
+    script = "\n".join(before_srun(MountTable(), [], pulling(image, containers)))
     return subprocess.run(
         ["bash", "-c", f'{script}\necho "$image"'],
         capture_output=True,
@@ -59,20 +62,20 @@ def test_an_image_that_cannot_be_pulled_ends_the_job_in_words(tmp_path: Path) ->
 
 
 def test_mount_points_that_were_written_to_are_kept_and_all_others_removed(tmp_path: Path) -> None:
-    (tmp_path / "source").mkdir()
-    (tmp_path / "file").touch()
     names = ["dir", "full dir", "empty", "written", "-v", " blank ", "*"]
-    sources = {"dir": "source", "full dir": "source"}
-    paths = {name: str(tmp_path / sources.get(name, "file")) for name in names}
-    mounts = Mounts(
-        tuple(Mount(ConfinedPath(path=path), f"/work/{name}") for name, path in paths.items()), {}
-    )
+    paths = {name: str(tmp_path / "drive" / name) for name in names}
+    for name in names:
+        source = tmp_path / "drive" / name
+        source.mkdir(parents=True) if "dir" in name else source.touch()
+    mounts = MountTable()
+    for name, path in paths.items():
+        assert mounts.place_parameter(FILE, ConfinedPath(path=path)) == f"/work/{name}"
     (tmp_path / "job/.ucloud").mkdir(parents=True)
     script = "\n".join(
         [
-            *before_srun(mounts, [], native=False),
+            *before_srun(mounts, []),
             'ls -A | sort; echo x >"full dir/x"; echo x >written',
-            *after_srun(mounts, native=False),
+            *after_srun(mounts),
         ]
     )
     run = subprocess.run(

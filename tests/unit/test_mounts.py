@@ -6,8 +6,9 @@ import pytest
 
 from slurm_provider.config import Drive
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.mounts import Mounts, container_mounts, native_links
-from slurm_provider.ucloud.values import ApplicationParameter, ParameterValue
+from slurm_provider.launch.mounts import LinkTable, MountTable
+from slurm_provider.launch.paths import local_path
+from slurm_provider.ucloud.values import ParameterValue
 
 DRIVES = [Drive(id="7", path="/gpfs/seven")]
 
@@ -16,9 +17,8 @@ def file(path: str, **changes: Any) -> ParameterValue:
     return ParameterValue(type="file", path=path, **changes)
 
 
-def mounted(*resources: ParameterValue, **parameters: ParameterValue) -> Mounts:
-    declared = [ApplicationParameter(type="input_file", name=name) for name in parameters]
-    return container_mounts(declared, parameters, resources, DRIVES)
+def placed(table: MountTable | LinkTable, *values: ParameterValue) -> list[str]:
+    return [table.place_parameter(value, local_path(value.path or "", DRIVES)) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -35,33 +35,28 @@ def mounted(*resources: ParameterValue, **parameters: ParameterValue) -> Mounts:
     ],
 )
 def test_files_are_at_work_under_names_of_their_own(paths: list[str], targets: list[str]) -> None:
-    values = {f"p{i}": file(path) for i, path in enumerate(paths)}
-    mounts = mounted(**values)
-    assert list(mounts.parameters.values()) == [f"/work/{target}" for target in targets]
-    assert {mount.target for mount in mounts.mounts} == set(mounts.parameters.values())
-
-
-def test_parameters_come_before_resources() -> None:
-    mounts = mounted(file("/7/a/x"), first=file("/7/b/x"))
-    assert {mount.source.path: mount.target for mount in mounts.mounts} == {
-        "/gpfs/seven/b/x": "/work/x",
-        "/gpfs/seven/a/x": "/work/x-2",
-    }
+    table = MountTable()
+    expected = [f"/work/{target}" for target in targets]
+    assert placed(table, *(file(path) for path in paths)) == expected
+    assert {mount.target for mount in table.mounts} == set(expected)
+    assert table.points == table.mounts
 
 
 def test_the_same_file_given_for_reading_and_for_writing_is_two_mounts() -> None:
-    mounts = mounted(first=file("/7/x", readOnly=True), second=file("/7/x"))
-    assert [(mount.target, mount.read_only) for mount in mounts.mounts] == [
+    table = MountTable()
+    placed(table, file("/7/x", readOnly=True), file("/7/x"))
+    assert [(mount.target, mount.read_only) for mount in table.mounts] == [
         ("/work/x", True),
         ("/work/x-2", False),
     ]
 
 
 def test_a_mount_path_wins_and_outer_mounts_come_first() -> None:
-    mounts = mounted(first=file("/7/x", mountPath="/data/in/x/"), second=file("/7/y", mountPath="/data"))
-    assert [mount.target for mount in mounts.mounts] == ["/data", "/data/in/x"]
-    assert mounts.parameters == {"first": "/data/in/x", "second": "/data"}
-    assert mounts.points == ()
+    table = MountTable()
+    values = (file("/7/x", mountPath="/data/in/x/"), file("/7/y", mountPath="/data"))
+    assert placed(table, *values) == ["/data/in/x", "/data"]
+    assert [mount.target for mount in table.mounts] == ["/data", "/data/in/x"]
+    assert table.points == ()
 
 
 @pytest.mark.parametrize(
@@ -70,25 +65,30 @@ def test_a_mount_path_wins_and_outer_mounts_come_first() -> None:
 )  # fmt: skip
 def test_a_mount_path_that_would_hide_what_a_job_needs_is_refused(path: str) -> None:
     with pytest.raises(LaunchError, match="mount"):
-        mounted(file("/7/x", mountPath=path))
+        placed(MountTable(), file("/7/x", mountPath=path))
 
 
 def test_two_files_cannot_be_at_one_mount_path() -> None:
     with pytest.raises(LaunchError, match="two files cannot both be at /data"):
-        mounted(file("/7/x", mountPath="/data"), file("/7/y", mountPath="/data"))
+        placed(MountTable(), file("/7/x", mountPath="/data"), file("/7/y", mountPath="/data"))
 
 
-def test_what_the_job_sees_of_a_path_of_the_cluster() -> None:
-    mounts = mounted(file("/7/a/x"))
-    assert mounts.seen_at("/gpfs/seven/a/x/deep") == "/work/x/deep"
-    assert mounts.seen_at("/gpfs/seven/a/xy") is None
+def test_an_opened_file_is_found_in_a_mount_that_holds_it_or_mounted() -> None:
+    table = MountTable()
+    placed(table, file("/7/a/x"))
+    for path, found in (("/7/a/x/deep", "/work/x/deep"), ("/7/a/xy", "/work/xy")):
+        assert table.place_opened(file(path), local_path(path, DRIVES)) == found
+    assert [mount.target for mount in table.mounts] == ["/work/x", "/work/xy"]
 
 
 def test_native_applications_get_links_to_resources_and_no_mount_path() -> None:
-    links = native_links([file("/7/a/x"), file("/7/b/x")], DRIVES)
-    assert [(link.source.path, link.target) for link in links.mounts] == [
+    table = LinkTable()
+    assert placed(table, file("/7/a/x")) == ["/gpfs/seven/a/x"]
+    for path in ("/7/a/x", "/7/b/x"):
+        table.place_resource(file(path), local_path(path, DRIVES))
+    assert [(link.source.path, link.target) for link in table.mounts] == [
         ("/gpfs/seven/a/x", "x"),
         ("/gpfs/seven/b/x", "x-2"),
     ]
     with pytest.raises(LaunchError, match="only an application in a container"):
-        native_links([file("/7/a/x", mountPath="/data")], DRIVES)
+        placed(table, file("/7/a/x", mountPath="/data"))
