@@ -10,17 +10,20 @@ from slurm_provider.config.loading import ConfigError, load_facade, load_sidecar
 from slurm_provider.config.maintenance import Availability, Maintenance
 from slurm_provider.config.sections import (
     Cluster,
+    Containers,
     Core,
     Drive,
     Era,
     FacadeConfig,
     Image,
     Product,
+    Runtime,
     Sidecar,
     SidecarConfig,
     SuspendBy,
     Tracker,
 )
+from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
 from slurm_provider.config.today import Category, Frequency, Orphans
 
 __all__ = [
@@ -30,19 +33,26 @@ __all__ = [
     "Cluster",
     "ConfigError",
     "Connect",
+    "Containers",
     "Core",
     "Drive",
     "Era",
     "FacadeConfig",
     "Frequency",
     "Image",
+    "InstalledApplication",
+    "License",
     "Maintenance",
+    "Modules",
     "Orphans",
     "Product",
+    "Runtime",
+    "Sbatch",
     "Sidecar",
     "SidecarConfig",
     "Ssh",
     "SuspendBy",
+    "System",
     "Tracker",
     "load_facade",
     "load_sidecar",

@@ -12,6 +12,14 @@ from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.config.choices import Choices
 from slurm_provider.config.maintenance import Maintenance
+from slurm_provider.config.software import (
+    ApplicationVersion,
+    InstalledApplication,
+    License,
+    Modules,
+    Sbatch,
+    System,
+)
 from slurm_provider.config.today import Category, Orphans
 
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
@@ -52,6 +60,14 @@ def _job_folder(template: str) -> str:
     return template
 
 
+def _image_cache(folder: str) -> str:
+    if not folder.startswith(("/", "~/")):
+        raise ValueError("must begin with / or ~/")
+    return folder.rstrip("/")
+
+
+Argument = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+ImageCache = Annotated[str, AfterValidator(_image_cache)]
 File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 JobFolder = Annotated[str, AfterValidator(_job_folder)]
@@ -120,6 +136,39 @@ class Tracker(Section):
     limits_interval_seconds: float = Field(default=60, gt=0)
 
 
+class Runtime(StrEnum):
+    """What runs container images on the compute nodes."""
+
+    APPTAINER = "apptainer"
+    SINGULARITY = "singularity"
+    PODMAN = "podman"
+    CHARLIECLOUD = "charliecloud"
+
+
+class Containers(Section):
+    """How container images are run on the nodes of a cluster, and where they lie."""
+
+    runtime: Runtime
+    command: list[Argument] = []
+    """The program, and options that stand before its subcommand; else the runtime's own name."""
+    options: list[Argument] | None = None
+    """Instead of the options that the runtime is given by default."""
+    gpu_options: list[Argument] | None = None
+    """The same for products with GPUs, in addition."""
+    images: AbsolutePath | None = None
+    """The folder of images, named after the application's image."""
+    pull: bool = False
+    """Whether images that are not there are fetched from their registry."""
+    cache: ImageCache = "~/.cache/ucloud-images"
+    """Where Apptainer's pulled images are kept; `~` is the user's home."""
+
+    @model_validator(mode="after")
+    def _pulls(self) -> Self:
+        if self.pull and self.runtime is Runtime.CHARLIECLOUD:
+            raise ValueError("charliecloud runs image folders and pulls none; leave out pull")
+        return self
+
+
 class Cluster(Section):
     """One Slurm cluster, reached through its sidecar."""
 
@@ -127,6 +176,7 @@ class Cluster(Section):
     tls: Tls | None = None
     job_folder: JobFolder = "~/ucloud-jobs/{job}"
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
+    containers: Containers | None = None
 
     register_outside_jobs: bool = False
     """Whether today's Core is told of jobs that mapped users have submitted without it."""
@@ -150,10 +200,19 @@ class Drive(Section):
 
 
 class Image(Section):
-    """A container image and the folder of installed software that stands for it, put on PATH."""
+    """A container image: the folder of installed software that stands for it, or the file that holds it."""
 
     name: str = Field(min_length=1)
-    software: AbsolutePath
+    software: AbsolutePath | None = None
+    """Put on PATH."""
+    file: AbsolutePath | None = None
+    """What the cluster's container runtime runs, wherever it lies."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.software is None) == (self.file is None):
+            raise ValueError("needs either software or file")
+        return self
 
 
 Flag = Literal[
@@ -280,6 +339,11 @@ class FacadeConfig(BaseModel):
     connect: Connect | None = None
     categories: dict[Identifier, Category] = {}
     """How product categories are paid for; one that is not named has the defaults."""
+    licenses: dict[str, License] = {}
+    modules: Modules = Modules()
+    system: System = System()
+    applications: dict[ApplicationVersion, InstalledApplication] = {}
+    sbatch: Sbatch = Sbatch()
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 

@@ -40,9 +40,9 @@ def support_of(
     )
 
 
-def _has_containers(_product: Product, config: FacadeConfig) -> bool:
-    """Say whether container images can run on the product's cluster."""
-    return bool(config.images)
+def _has_containers(product: Product, config: FacadeConfig) -> bool:
+    """Say whether container images, or what stands for them, can run on the product's cluster."""
+    return bool(config.images) or config.clusters[product.cluster].containers is not None
 
 
 def _if(possible: bool) -> Support:

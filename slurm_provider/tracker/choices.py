@@ -8,7 +8,13 @@ import glob
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.config import FacadeConfig
+from slurm_provider.launch.product_choice import (
+    chosen_text,
+    one_of,
+    partitions_to_choose,
+    qos_to_choose,
+)
 from slurm_provider.rpc.v1.queue_pb2 import Limits
 from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
 from slurm_provider.tracker.module_list import ModuleList
@@ -25,10 +31,6 @@ from slurm_provider.ucloud.jobs import Job
 from slurm_provider.ucloud.values import ParameterValue
 
 Parameter = EnumerationParameter | ModulesParameter
-
-
-class ChoiceRefused(Exception):
-    """A choice that is not the user's to make; the text is for the user."""
 
 
 class UserChoices:
@@ -50,8 +52,8 @@ class UserChoices:
             for account in self._accounts(user, own, limits, in_project=in_project)
         ]
         products = self._config.products
-        partitions = [name for p in products if p.partition_choices for name in _partitions(p)]
-        qos = [name for p in products for name in _qos(p)]
+        partitions = [name for p in products if p.partition_choices for name in partitions_to_choose(p)]
+        qos = [name for p in products for name in qos_to_choose(p)]
         choices = (
             (ACCOUNT, accounts, "Slurm account", "The account that the job is charged to on the cluster."),
             (PARTITION, partitions, "Partition", "Where the job runs, if the machine type leaves a choice."),
@@ -67,25 +69,21 @@ class UserChoices:
             parameters.append(ModulesParameter(title="Modules", description=text, supportedModules=modules))
         return parameters
 
-    async def apply(self, job: Job, product: Product, request: SubmitRequest, limits: Limits | None) -> None:
-        """Put what the user has chosen into a request; raise ChoiceRefused.
+    async def apply(self, job: Job, request: SubmitRequest, limits: Limits | None) -> None:
+        """Put the account that the user has chosen into a request that has the owner's; check the modules.
 
-        The request has the account that the owner is mapped to, and the product's partition and QOS.
+        Raises LaunchError for what was not offered. Partition and QOS are the plan's.
         """
         values = (job.specification.parameters if job.specification else None) or {}
         in_project = bool(job.owner and job.owner.project)
-        if account := _text(values, ACCOUNT):
+        if account := chosen_text(values, ACCOUNT):
             own = request.account
             allowed = self._accounts(request.local_user, own, limits, in_project=in_project)
-            request.account = _one_of(account, [own, *allowed], "Slurm account")
-        if partition := _text(values, PARTITION):
-            request.partition = _one_of(partition, _partitions(product), "partition")
-        if qos := _text(values, QOS):
-            request.qos = _one_of(qos, _qos(product), "QOS")
+            request.account = one_of(account, [own, *allowed], "Slurm account")
         if chosen := _modules(values):
             offered = {module.name for module in await asyncio.to_thread(self._modules.modules)}
             for name in chosen:
-                _one_of(name, offered, "module")
+                one_of(name, offered, "module")
 
     def account(self, job: Job, user: str, own: str, limits: Limits | None) -> str:
         """Return the account of a job that was submitted before: the chosen one if it can have been."""
@@ -108,34 +106,10 @@ class UserChoices:
         return sorted(matching | ({own} & associated))
 
 
-def _partitions(product: Product) -> list[str]:
-    return [product.partition, *product.partition_choices]
-
-
-def _qos(product: Product) -> list[str]:
-    return [name for name in (product.qos, *product.qos_choices) if name] if product.qos_choices else []
-
-
 def _options(values: Sequence[str]) -> list[Option]:
     return [Option(name=value, value=value) for value in dict.fromkeys(values)]
-
-
-def _text(values: dict[str, ParameterValue], name: str) -> str | None:
-    """Return the text of a choice; None where nothing was chosen."""
-    given = values.get(name)
-    if given is None or given.value in (None, ""):
-        return None
-    if not isinstance(given.value, str):
-        raise ChoiceRefused(f"{name} takes a text")
-    return given.value
 
 
 def _modules(values: dict[str, ParameterValue]) -> list[str]:
     given = values.get(MODULES)
     return (given.modules or []) if given else []
-
-
-def _one_of(chosen: str, offered: Iterable[str], what: str) -> str:
-    if chosen not in offered:
-        raise ChoiceRefused(f"the {what} '{chosen}' is not yours to choose for this job")
-    return chosen

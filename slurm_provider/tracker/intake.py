@@ -1,5 +1,8 @@
 """A job as Core sends it becomes a row of the job map, or is refused in words."""
 
+import asyncio
+import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,12 +13,15 @@ from slurm_provider.config import FacadeConfig, Product
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import plan
-from slurm_provider.tracker.choices import ChoiceRefused, UserChoices
+from slurm_provider.launch.template import Interface
+from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
 from slurm_provider.tracker.maintenance import closed
 from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
+from slurm_provider.tracker.peers import connected
+from slurm_provider.tracker.rendering import render_apart
 from slurm_provider.tracker.restarts import may_restart
 from slurm_provider.tracker.ssh_access import ssh_objection
 from slurm_provider.ucloud.control import JobUpdate
@@ -55,7 +61,8 @@ class Intake:
             return None
         restart = known.restart + 1 if known else 0
         try:
-            planned = plan(job, self._config)
+            peers = await connected(self._jobmap, job)
+            planned = await asyncio.to_thread(plan, job, self._config, peers, render_apart)
             user, account = await self._local_identity(job)
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error
@@ -74,8 +81,8 @@ class Intake:
             job_folder=self._config.clusters[cluster].job_folder,
         )
         try:
-            await self.choices.apply(job, planned.product, request, limits)
-        except ChoiceRefused as error:
+            await self.choices.apply(job, request, limits)
+        except LaunchError as error:
             raise JobRefused(str(error)) from error
         if limits:
             request.time_limit_seconds = request.time_limit_seconds or maximum_time(request, limits)
@@ -84,6 +91,7 @@ class Intake:
         updates = []
         if planned.time_is_default and request.time_limit_seconds:
             updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
+        updates += [JobUpdate(status=_target(interface)) for interface in planned.interfaces]
         paid = self._payment(job, planned.product)
         now = int(self._clock())
         row = JobRow(
@@ -122,3 +130,8 @@ class Intake:
             return payment(resolved, product, self._config)
         except PaymentUnknown as error:
             raise JobRefused(str(error)) from error
+
+
+def _target(interface: Interface) -> str:
+    """Return the text by which the portal learns of one more interface of a job."""
+    return f"Target: {json.dumps(dataclasses.asdict(interface) | {'defaultName': None})}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from slurm_provider.config import Product
+from slurm_provider.launch.product_choice import partitions_to_choose
 from slurm_provider.rpc.v1.queue_pb2 import Limits, Node
 from slurm_provider.tracker.utilization import Snapshot
 from slurm_provider.ucloud.support import QueueLoad
@@ -46,5 +47,5 @@ def partitions_of(products: Sequence[Product], category: str) -> dict[str, set[s
     found: dict[str, set[str]] = {}
     for product in products:
         if product.category == category:
-            found.setdefault(product.cluster, set()).update((product.partition, *product.partition_choices))
+            found.setdefault(product.cluster, set()).update(partitions_to_choose(product))
     return found

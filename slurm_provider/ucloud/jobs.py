@@ -78,6 +78,12 @@ class JobSpecification(Received):
     sshEnabled: bool | None = None
 
 
+class LoadInstructions(Received):
+    """Which software of the site a native tool needs."""
+
+    applications: list[NameAndVersion] | None = None
+
+
 class ToolDescription(Received):
     """How an application is run: backend and image, and defaults."""
 
@@ -86,6 +92,7 @@ class ToolDescription(Received):
     container: OptionalText = None
     defaultTimeAllocation: SimpleDuration | None = None
     requiredModules: list[str] | None = None
+    loadInstructions: LoadInstructions | None = None
 
 
 class ToolWithDescription(Received):
@@ -116,6 +123,12 @@ class SshDescription(Received):
     mode: OptionalText = None
 
 
+class PortDescription(Received):
+    """Where a web or VNC application listens; nothing or 0 leaves it to the provider."""
+
+    port: int | None = None
+
+
 class ApplicationInvocation(Received):
     """The command line of an application and the parameters in it."""
 
@@ -126,6 +139,9 @@ class ApplicationInvocation(Received):
     applicationType: OptionalText = None
     container: ContainerDescription | None = None
     ssh: SshDescription | None = None
+    web: PortDescription | None = None
+    vnc: PortDescription | None = None
+    sbatch: dict[str, InvocationParameter] | None = None
     allowMultiNode: bool | None = None
 
 
@@ -157,6 +173,9 @@ class ResolvedProduct(Received):
     category: ResolvedCategory | None = None
     unitOfPrice: OptionalText = None
     price: int | None = None
+    cpuModel: OptionalText = None
+    memoryModel: OptionalText = None
+    gpuModel: OptionalText = None
 
 
 class JobStatus(Received):

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from slurm_provider.config import load_facade
+from slurm_provider.launch.errors import LaunchError
+from slurm_provider.launch.product_choice import as_chosen
 from slurm_provider.rpc.v1.queue_pb2 import Association, Limits
 from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
-from slurm_provider.tracker.choices import ChoiceRefused, UserChoices
+from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.module_list import ModuleList, modules_of
 from slurm_provider.ucloud.jobs import Job
 from tests.support.jobs import DATA
@@ -38,8 +40,16 @@ def choices(folder: Path, more: str = CHOICES) -> UserChoices:
     return UserChoices(load_facade(config_file(folder, CONFIG + more)))
 
 
-def product_of(folder: Path) -> Any:
-    return load_facade(folder / "config.toml").products[0]
+async def obey(
+    folder: Path, made: Job, asked: SubmitRequest, *, more: str = CHOICES, limits: Limits | None = LIMITS
+) -> None:
+    """Put into a request what a job's user has chosen."""
+    site = choices(folder, more)
+    [product] = load_facade(folder / "config.toml").products
+    values = (made.specification.parameters if made.specification else None) or {}
+    chosen = as_chosen(product, values)
+    asked.partition, asked.qos = chosen.partition, chosen.qos or ""
+    await site.apply(made, asked, limits)
 
 
 def request() -> SubmitRequest:
@@ -101,8 +111,7 @@ async def test_a_choice_takes_effect(tmp_path: Path, chosen: dict[str, Any], cha
     asked, wanted = request(), request()
     for name, value in changed.items():
         setattr(wanted, name, value)
-    site = choices(tmp_path)
-    await site.apply(job(**chosen), product_of(tmp_path), asked, LIMITS)
+    await obey(tmp_path, job(**chosen), asked)
     assert asked == wanted
 
 
@@ -119,32 +128,29 @@ async def test_a_choice_takes_effect(tmp_path: Path, chosen: dict[str, Any], cha
     ],
 )
 async def test_what_was_not_offered_is_refused(tmp_path: Path, chosen: dict[str, Any], words: str) -> None:
-    site = choices(tmp_path)
-    with pytest.raises(ChoiceRefused, match=words):
-        await site.apply(job(**chosen), product_of(tmp_path), request(), LIMITS)
+    with pytest.raises(LaunchError, match=words):
+        await obey(tmp_path, job(**chosen), request())
 
 
 async def test_nothing_is_anybodys_to_choose_where_the_site_leaves_no_choice(tmp_path: Path) -> None:
-    site = choices(tmp_path, "")
     for chosen in ({"slurmAccount": "bio"}, {"slurmPartition": "big"}, {"modules": ["R/4.2"]}):
-        with pytest.raises(ChoiceRefused):
-            await site.apply(job(**chosen), product_of(tmp_path), request(), LIMITS)
+        with pytest.raises(LaunchError, match="is not yours to choose"):
+            await obey(tmp_path, job(**chosen), request(), more="")
 
 
 async def test_an_account_cannot_be_chosen_while_associations_are_not_known(tmp_path: Path) -> None:
-    site = choices(tmp_path)
-    with pytest.raises(ChoiceRefused):
-        await site.apply(job(slurmAccount="bio"), product_of(tmp_path), request(), None)
+    with pytest.raises(LaunchError, match="is not yours to choose"):
+        await obey(tmp_path, job(slurmAccount="bio"), request(), limits=None)
 
 
 async def test_a_job_in_a_project_leaves_its_project_only_as_the_site_says(tmp_path: Path) -> None:
-    site, asked = choices(tmp_path), request()
+    asked = request()
     asked.account = "bio"
-    await site.apply(job(project="p", slurmAccount="bio-x"), product_of(tmp_path), asked, LIMITS)
+    await obey(tmp_path, job(project="p", slurmAccount="bio-x"), asked)
     assert asked.account == "bio-x"
     asked.account = "bio"
-    with pytest.raises(ChoiceRefused):
-        await site.apply(job(project="p", slurmAccount="users"), product_of(tmp_path), asked, LIMITS)
+    with pytest.raises(LaunchError, match="is not yours to choose"):
+        await obey(tmp_path, job(project="p", slurmAccount="users"), asked)
 
 
 def test_an_adopted_job_is_looked_for_under_the_account_that_was_chosen(tmp_path: Path) -> None:
