@@ -12,11 +12,13 @@ from slurm_provider.config.sections import (
     Era,
     FacadeConfig,
     Image,
+    MachineImage,
     Product,
     Sidecar,
     SidecarConfig,
     SuspendBy,
     Tracker,
+    VirtualMachines,
 )
 
 __all__ = [
@@ -27,11 +29,13 @@ __all__ = [
     "Era",
     "FacadeConfig",
     "Image",
+    "MachineImage",
     "Product",
     "Sidecar",
     "SidecarConfig",
     "SuspendBy",
     "Tracker",
+    "VirtualMachines",
     "load_facade",
     "load_sidecar",
 ]

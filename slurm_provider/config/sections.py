@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -157,6 +157,33 @@ class Image(Section):
     software: AbsolutePath
 
 
+class MachineImage(Section):
+    """A disk that virtual machines of this name start from; it is only read.
+
+    With `kernel` (and `initrd`, `append`) the machine starts that kernel instead of the disk's boot loader.
+    """
+
+    name: str = Field(min_length=1)
+    disk: AbsolutePath
+    format: Literal["qcow2", "raw"] = "qcow2"
+    kernel: AbsolutePath | None = None
+    initrd: AbsolutePath | None = None
+    append: str | None = None
+
+
+class VirtualMachines(Section):
+    """How virtual machines are run, for the products that allow them."""
+
+    qemu: str = "qemu-system-x86_64"
+    accelerators: list[str] = ["kvm", "tcg"]
+    """The first one that the node lets the user have is taken."""
+    cpu_model: str = "max"
+    """Nodes with different processors need one that all have, or a saved machine may not go on elsewhere."""
+    overhead_mib: int = Field(default=512, ge=0)
+    """Memory that Slurm is asked for beyond the machine's own: QEMU needs some."""
+    images: list[MachineImage] = []
+
+
 SupportBlock = Mapping[str, bool]
 
 
@@ -193,7 +220,15 @@ class Product(Section):
     grid_units: int | None = Field(default=None, ge=1)
     """Units in one charge; 15 for products paid by the minute, else 1."""
     suspend: SuspendBy = SuspendBy.SUSPEND
+    virtual_machines: bool = False
+    """It runs virtual machines, and nothing else."""
     support: Support | None = None
+
+    @model_validator(mode="after")
+    def _memory(self) -> Self:
+        if self.virtual_machines and not self.memory_gib:
+            raise ValueError("a product for virtual machines needs memory_gib")
+        return self
 
 
 class Sidecar(Section):
@@ -237,6 +272,7 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
+    virtual_machines: VirtualMachines = VirtualMachines()
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 

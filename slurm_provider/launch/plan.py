@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from slurm_provider.config import FacadeConfig, Product
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.machine import files_of, machine_image, machine_script
 from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
 from slurm_provider.launch.values import Values, resolve
 from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
@@ -17,6 +18,7 @@ LONGEST_YEARS = 10
 LONGEST_SECONDS = LONGEST_YEARS * 365 * 86400
 MOST_REPLICAS = 1_000_000
 _CONTAINER_BACKENDS = ("DOCKER", "SINGULARITY")
+VIRTUAL_MACHINE = "VIRTUAL_MACHINE"
 
 START_WITHIN_SECONDS = 20
 """How long after a request the sidecar may still start sbatch."""
@@ -38,6 +40,8 @@ class Plan:
     time_is_default: bool
     script: str
     values: Values
+    overhead_mib: int = 0
+    """Memory that Slurm is asked for beyond the product's."""
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -51,7 +55,7 @@ class Plan:
             constraint=self.product.constraint or "",
             nodes=self.replicas,
             cpus_per_task=self.product.cpu,
-            memory_mib_per_node=round(self.product.memory_gib * 1024),
+            memory_mib_per_node=round(self.product.memory_gib * 1024) + self.overhead_mib,
             gpus_per_node=self.product.gpu,
             time_limit_seconds=self.time_limit_seconds or 0,
             folder=job_folder.format(user=local_user, job=self.job_id),
@@ -68,11 +72,17 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
     _check_texts(job)
     specification = job.specification or JobSpecification()
     application = job.status.resolvedApplication if job.status else None
-    if application is None or application.invocation is None or not application.invocation.invocation:
+    if application is None or application.invocation is None:
         raise LaunchError("the job names no application to run")
     product = _product(specification, config)
+    if application.tool.backend == VIRTUAL_MACHINE:
+        return _machine_plan(job_id, specification, application, product, config)
+    if product.virtual_machines:
+        raise LaunchError(f"the machine type '{product.id}' runs virtual machines only")
     software, container = _backend(application, config)
     invocation = application.invocation
+    if not invocation.invocation:
+        raise LaunchError("the application has no command line")
     values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
     for resource in specification.resources or []:
         raise LaunchError(f"a job cannot have a resource of type '{resource.type}' on this provider")
@@ -92,6 +102,34 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
         time_is_default=specification.timeAllocation is None,
         script=script,
         values=values,
+    )
+
+
+def _machine_plan(
+    job_id: str,
+    specification: JobSpecification,
+    application: Application,
+    product: Product,
+    config: FacadeConfig,
+) -> Plan:
+    if not product.virtual_machines:
+        raise LaunchError(f"the machine type '{product.id}' runs no virtual machines")
+    if _replicas(specification, application) > 1:
+        raise LaunchError("a virtual machine runs on one node only")
+    for resource in specification.resources or []:
+        raise LaunchError(f"a virtual machine cannot have a resource of type '{resource.type}'")
+    settings = config.virtual_machines
+    image = machine_image(application.tool.image or application.tool.container, settings.images)
+    return Plan(
+        job_id=job_id,
+        application=_application_name(application, specification),
+        product=product,
+        replicas=1,
+        time_limit_seconds=_time_limit(specification, application),
+        time_is_default=specification.timeAllocation is None,
+        script=machine_script(job_id, image, product, settings),
+        values=Values(confined_paths=files_of(image)),
+        overhead_mib=settings.overhead_mib,
     )
 
 
