@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import cluster_folder, fresh_folder
+from tests.cluster.conftest import fresh_folder
 from tests.support.jobs import bulk, job
 from tests.support.processes import ROOT
 from tests.support.slurm import Slurm
@@ -58,9 +58,12 @@ append = "console=ttyS0 quiet"
 
 @pytest.fixture(scope="module")
 def guest() -> Path:
-    """The folder of a small virtual machine that counts seconds in memory and starts on its disk."""
-    folder = cluster_folder() / "guest"
-    subprocess.run([ROOT / "scripts/test-guest", folder], check=True, timeout=300)
+    """The folder of a small Debian that counts seconds in its memory and starts on its disk.
+
+    It is kept from run to run: to make it takes most of a minute.
+    """
+    folder = Path("/var/tmp/slurm-provider-guest")
+    subprocess.run([ROOT / "scripts/test-guest", folder], check=True, timeout=600)
     return folder
 
 
@@ -170,10 +173,10 @@ async def test_a_machine_starts_again_from_its_own_disk(machines: Stack, slurm: 
     await _create(machines, made)
     slurm_id = str(machines.overview(made["id"])["slurm_id"])
     slurm.run("scontrol", "requeue", slurm_id)
-    await _says(machines, made, "machine is up, start 1")
+    await _says(machines, made, "is up, start 1")
     await machines.core.wait_update(made["id"], state="IN_QUEUE", timeout=60)
     slurm.run("scontrol", "update", f"JobId={slurm_id}", "StartTime=now")
-    await _says(machines, made, "machine is up, start 2")
+    await _says(machines, made, "is up, start 2")
     await _call(machines, "terminate", made)
     await machines.core.wait_update(made["id"], state="SUCCESS", timeout=60)
 
