@@ -13,12 +13,14 @@ from slurm_provider.config.sections import (
     Era,
     FacadeConfig,
     Image,
+    MachineImage,
     Product,
     Runtime,
     Sidecar,
     SidecarConfig,
     SuspendBy,
     Tracker,
+    VirtualMachines,
 )
 from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
 from slurm_provider.config.today import Category, Frequency, Orphans
@@ -36,6 +38,7 @@ __all__ = [
     "Image",
     "InstalledApplication",
     "License",
+    "MachineImage",
     "Modules",
     "Orphans",
     "Product",
@@ -46,6 +49,7 @@ __all__ = [
     "SuspendBy",
     "System",
     "Tracker",
+    "VirtualMachines",
     "load_facade",
     "load_sidecar",
 ]

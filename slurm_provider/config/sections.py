@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -212,6 +212,33 @@ class Image(Section):
         return self
 
 
+class MachineImage(Section):
+    """A disk that virtual machines of this name start from; it is only read.
+
+    With `kernel` (and `initrd`, `append`) the machine starts that kernel instead of the disk's boot loader.
+    """
+
+    name: str = Field(min_length=1)
+    disk: AbsolutePath
+    format: Literal["qcow2", "raw"] = "qcow2"
+    kernel: AbsolutePath | None = None
+    initrd: AbsolutePath | None = None
+    append: str | None = None
+
+
+class VirtualMachines(Section):
+    """How virtual machines are run, for the products that allow them."""
+
+    qemu: str = "qemu-system-x86_64"
+    accelerators: list[str] = ["kvm", "tcg"]
+    """The first one that the node lets the user have is taken."""
+    cpu_model: str = "max"
+    """Nodes with different processors need one that all have, or a saved machine may not go on elsewhere."""
+    overhead_mib: int = Field(default=512, ge=0)
+    """Memory that Slurm is asked for beyond the machine's own: QEMU needs some."""
+    images: list[MachineImage] = []
+
+
 SupportBlock = Mapping[str, bool]
 
 
@@ -261,9 +288,11 @@ class Product(Section):
     requeue: bool | None = None
     """Whether Slurm may start a job again from the beginning, e.g. after a node failure or a preemption.
 
-    Not set: only where the job's user asked for restarts (restartOnExit), or `suspend` needs it. A
-    program that was not written for it may spoil its own results when it runs twice.
+    Not set: where the job's user asked for restarts (restartOnExit), where `suspend` needs it, and for
+    virtual machines. A program that was not written for it may spoil its own results when it runs twice.
     """
+    virtual_machines: bool = False
+    """It runs virtual machines, and nothing else."""
     support: Support | None = None
 
     @model_validator(mode="after")
@@ -278,7 +307,13 @@ class Product(Section):
         """Return whether Slurm may requeue a job, whose user wants it to be restarted or not."""
         if self.requeue is not None:
             return self.requeue
-        return wants_restarts or self.suspend is SuspendBy.REQUEUE_HOLD
+        return wants_restarts or self.virtual_machines or self.suspend is SuspendBy.REQUEUE_HOLD
+
+    @model_validator(mode="after")
+    def _memory(self) -> Self:
+        if self.virtual_machines and not self.memory_gib:
+            raise ValueError("a product for virtual machines needs memory_gib")
+        return self
 
 
 class Sidecar(Section):
@@ -329,6 +364,7 @@ class FacadeConfig(BaseModel):
     system: System = System()
     applications: dict[ApplicationVersion, InstalledApplication] = {}
     sbatch: Sbatch = Sbatch()
+    virtual_machines: VirtualMachines = VirtualMachines()
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 
