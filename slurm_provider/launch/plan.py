@@ -38,6 +38,7 @@ class Plan:
     time_is_default: bool
     script: str
     values: Values
+    restart_on_exit: bool
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -59,6 +60,7 @@ class Plan:
             script=self.script,
             start_within_seconds=START_WITHIN_SECONDS,
             confined_paths=self.values.confined_paths,
+            requeue=self.product.may_requeue(wants_restarts=self.restart_on_exit),
         )
 
 
@@ -92,6 +94,7 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
         time_is_default=specification.timeAllocation is None,
         script=script,
         values=values,
+        restart_on_exit=bool(specification.restartOnExit),
     )
 
 

@@ -44,6 +44,8 @@ def batch_script(request: SubmitRequest, folder: str, control_folder: str) -> st
     paths = {"chdir": folder, "output": f"{control_folder}/batch.log"}
     lines = [_directive(option, value) for option, value in options.items() if value]
     lines += [_path_directive(option, value) for option, value in paths.items()]
+    # Always said, whatever slurm.conf's JobRequeue is.
+    lines.append("#SBATCH --requeue" if request.requeue else "#SBATCH --no-requeue")
     return "\n".join(["#!/bin/bash --login", *lines, "", request.script])
 
 

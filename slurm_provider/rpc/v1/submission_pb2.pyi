@@ -39,6 +39,7 @@ class SubmitRequest(_message.Message):
     SCRIPT_FIELD_NUMBER: _builtins.int
     CONFINED_PATHS_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
+    REQUEUE_FIELD_NUMBER: _builtins.int
     local_user: _builtins.str
     name: _builtins.str
     """The job name: what the job is found by when its id is not known."""
@@ -67,6 +68,10 @@ class SubmitRequest(_message.Message):
     """sbatch is not started later than this after the call has arrived, so that
     the caller knows from when on a job that is not in Slurm will not come.
     """
+    requeue: _builtins.bool
+    """Whether Slurm may put the job back into the queue to start it again from
+    the beginning: after a node failure, a preemption, an admin's requeue.
+    """
     @_builtins.property
     def confined_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfinedPath]: ...
     def __init__(
@@ -89,10 +94,11 @@ class SubmitRequest(_message.Message):
         script: _builtins.str = ...,
         confined_paths: _abc.Iterable[Global___ConfinedPath] | None = ...,
         start_within_seconds: _builtins.int = ...,
+        requeue: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "partition", b"partition", "qos", b"qos", "script", b"script", "start_within_seconds", b"start_within_seconds", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "partition", b"partition", "qos", b"qos", "requeue", b"requeue", "script", b"script", "start_within_seconds", b"start_within_seconds", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
