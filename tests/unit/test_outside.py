@@ -11,13 +11,20 @@ import pytest_asyncio
 
 from slurm_provider.config import FacadeConfig, load_facade
 from slurm_provider.core import CoreClient, CoreUnavailable
-from slurm_provider.jobmap import Door, JobMap, UserMapping
+from slurm_provider.jobmap import Door, JobMap, OutsideJob, UserMapping
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob
 from slurm_provider.rpc.v1.shape_pb2 import JobShape
 from slurm_provider.slurm.command import Outcome, SlurmUnavailable
 from slurm_provider.slurm.squeue_shapes import SqueueShapes
-from slurm_provider.tracker.outside import may_be_outside, owner_of, product_of, specification
+from slurm_provider.tracker.outside import (
+    Likeness,
+    Newcomer,
+    likeness_of,
+    may_be_outside,
+    owner_of,
+    registration,
+)
 from slurm_provider.tracker.registrar import Registrar
 from slurm_provider.tracker.usage import usage_of
 from slurm_provider.ucloud.jobs import JobState
@@ -101,14 +108,15 @@ def test_an_owner_is_found_only_if_there_is_exactly_one(
 def test_the_product_that_a_job_is_like(
     tmp_path: Path, shape: JobShape, partition: str, expected: tuple[str, int] | None
 ) -> None:
-    found = product_of(outside(partition=partition), shape, "hpc", config(tmp_path))
-    assert (found and (found[0].id, found[1])) == expected
+    found = likeness_of(outside(partition=partition), shape, "hpc", config(tmp_path))
+    assert (found and (found.product.id, found.replicas)) == expected
 
 
 def test_a_name_has_only_what_core_allows(tmp_path: Path) -> None:
     product = config(tmp_path).products[0]
     job = live("RUNNING", name="é/a:b\n$(c)", time_limit_seconds=3661)
-    told = specification(job, product, 2, "example")
+    newcomer = Newcomer(job, OutsideJob("hpc/77/1000", "hpc", 77, "alice"), "carol", None)
+    told = registration(newcomer, Likeness(product, 2, "normal"), "example").spec
     assert told.name == "a:b(c) (SlurmID: 77)"
     assert told.timeAllocation is not None
     assert told.timeAllocation.total_seconds() == 3661
