@@ -60,7 +60,9 @@ async def attempts(slurm: Slurm, _features: None) -> AsyncIterator[Stack]:
     await slurm.daemon("stop", "n5", "n6", "n7")
 
 
-async def _running(stack: Stack, product: str = "example-compute-1", script: str = ONCE_MORE) -> tuple[str, str]:
+async def _running(
+    stack: Stack, product: str = "example-compute-1", script: str = ONCE_MORE
+) -> tuple[str, str]:
     """Return the id of a job that runs, and Slurm's."""
     made = job(script, product=product)
     await stack.core.create(bulk(made))
@@ -132,10 +134,10 @@ async def test_a_requeued_job_that_is_terminated_while_it_waits_has_ended(
 async def test_renaming_and_requeueing_a_job_evades_no_charge(
     attempts: Stack, slurm: Slurm, when: str
 ) -> None:
-    evade = 'scontrol update JobId=$SLURM_JOB_ID JobName=mine Comment=mine; scontrol requeue $SLURM_JOB_ID'
+    evade = "scontrol update JobId=$SLURM_JOB_ID JobName=mine Comment=mine; scontrol requeue $SLURM_JOB_ID"
     script = f'[ -n "$SLURM_RESTART_COUNT" ] && exit; {evade}; sleep 600'
     if when == "while it runs":
-        job_id, slurm_id = await _running(attempts, script="[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 600")
+        job_id, slurm_id = await _running(attempts, script='[ -n "$SLURM_RESTART_COUNT" ] || sleep 600')
         slurm.run("scontrol", "update", f"JobId={slurm_id}", "JobName=mine", "Comment=mine", user="alice")
         slurm.run("scontrol", "requeue", slurm_id, user="alice")
     else:

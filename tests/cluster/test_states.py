@@ -176,7 +176,7 @@ async def suspended(states: States) -> None:
 async def special_exit(states: States) -> None:
     """SPECIAL_EXIT and REQUEUE_HOLD: requeued and held, then released."""
     for arguments in (["State=SpecialExit"], []):
-        made = job("[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 600", restartOnExit=True)
+        made = job('[ -n "$SLURM_RESTART_COUNT" ] || sleep 600', restartOnExit=True)
         await states.stack.core.create(bulk(made))
         await states.read(made["id"], "RUNNING")
         slurm_id = states.slurm_id(made["id"])

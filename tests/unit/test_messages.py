@@ -44,7 +44,6 @@ def test_a_job_that_continues_is_not_told_to_start() -> None:
     )
 
 
-
 @pytest.mark.parametrize(
     ("mebibytes", "words"),
     [("2048", ", 2 GiB a node"), ("1536", ", 1.5 GiB a node"), ("102", ", 102 MiB a node")],

@@ -151,9 +151,7 @@ def test_a_restart_is_told_after_the_end_before_it_and_sees_only_its_own_attempt
 def latest(*rows: Any) -> Any:
     queue = [row for row in rows if isinstance(row, type(live("RUNNING")))]
     accounting = [row for row in rows if row not in queue]
-    return choose_latest(
-        queue, accounting, tagger=TAGGER, job_id="54112", user="alice", account="users"
-    )
+    return choose_latest(queue, accounting, tagger=TAGGER, job_id="54112", user="alice", account="users")
 
 
 def start(restart: int, elapsed: int = 60, state: str = "COMPLETED", **changes: Any) -> Any:
