@@ -66,7 +66,7 @@ def modules() -> Path:
     folder = fresh_folder("modules")
     (folder / "acme").mkdir(parents=True)
     (folder / "acme/2").write_text("#%Module1.0\nsetenv ACME two\n")
-    (folder / "init").write_text(f". /usr/share/modules/init/bash\nexport MODULEPATH={folder}\n")
+    (folder / "init").write_text(f". /usr/share/lmod/lmod/init/bash\nexport MODULEPATH={folder}\n")
     return folder
 
 
@@ -158,9 +158,9 @@ async def test_modules_that_the_user_chose_are_loaded_in_containers_too(site: St
 
 
 async def test_modules_are_found_where_they_are_usually_installed(stack: Stack) -> None:
-    made = job_of(*bash('echo "$LOADEDMODULES"'), tool={"requiredModules": ["null"]})
+    made = job_of(*bash('echo "$LOADEDMODULES"'), tool={"requiredModules": ["Core/lmod"]})
     await ended(stack, made)
-    assert stack.output("alice", made["id"]) == "null\n"
+    assert stack.output("alice", made["id"]) == "Core/lmod\n"
 
 
 async def test_a_module_that_is_not_there_ends_the_job_in_words(site: Stack) -> None:
