@@ -117,7 +117,6 @@ def plan(job: Job, config: FacadeConfig, render: Render = render) -> Plan:
             container=container,
             command=[*([path_line(software)] if software else []), *run.lines],
             in_batch_step=run.is_batch,
-            shares_nodes=allowed.tasks_per_node > 1,
         ),
         values=values,
         options=allowed,

@@ -30,6 +30,8 @@ scontrol show hostnames "$SLURM_JOB_NODELIST" | while read -r node; do
     fi
 done >"$UCLOUD_CONTROL/nodes"
 
+# srun gives a task one core, whatever sbatch was told, unless it is told again.
+export UCLOUD_CORES=$((${{SLURM_NTASKS_PER_NODE:-1}} * ${{SLURM_CPUS_PER_TASK:-1}}))
 {start}
 code=$?
 
@@ -42,10 +44,11 @@ exit "$code"
 """
 
 _IN_EACH_REPLICA = """\
-srun {nodes}--input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
+srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task="$UCLOUD_CORES" \\
+    --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
     sh -c "$launcher" launcher {root}"""
-_ONE_A_NODE = '--ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 '
 _IN_THE_BATCH_STEP = """\
+export SRUN_CPUS_PER_TASK="${{SLURM_CPUS_PER_TASK:-1}}"
 SLURM_PROCID=0 sh -c "$launcher" launcher {root} </dev/null >>stdout-0.log 2>>stderr-0.log"""
 
 CONTROL_FOLDER = ".ucloud"
@@ -55,14 +58,12 @@ CONTROL_FOLDER = ".ucloud"
 _COMMAND_BYTES = 120_000
 
 
-def batch_script(
-    facts: Facts, *, container: bool, command: Sequence[str], in_batch_step: bool, shares_nodes: bool
-) -> str:
+def batch_script(facts: Facts, *, container: bool, command: Sequence[str], in_batch_step: bool) -> str:
     """Return the batch script's text, which the sidecar puts below the #SBATCH lines.
 
-    `command` are lines of bash; `in_batch_step` says that they run once instead of in each replica,
-    `shares_nodes` that Slurm gives a node several tasks, though a replica is one. Raises LaunchError
-    for a command that is too long to be handed over.
+    `command` are lines of bash; `in_batch_step` says that they run once instead of in each replica.
+    A replica is one task with all cores of its node, however many tasks Slurm gives the node. Raises
+    LaunchError for a command that is too long to be handed over.
     """
     text = "\n".join(command)
     if len(text.encode()) > _COMMAND_BYTES:
@@ -74,9 +75,7 @@ def batch_script(
         control_folder=CONTROL_FOLDER,
         command=_here_document(text),
         launcher=_here_document(resources.files(__package__).joinpath("launcher.sh").read_text()),
-        start=start.format(
-            root="container" if container else "native", nodes=_ONE_A_NODE if shares_nodes else ""
-        ),
+        start=start.format(root="container" if container else "native"),
     )
 
 
