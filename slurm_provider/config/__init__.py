@@ -19,18 +19,22 @@ from slurm_provider.config.sections import (
     Tracker,
 )
 from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
+from slurm_provider.config.today import Category, Frequency, Orphans
 
 __all__ = [
+    "Category",
     "Cluster",
     "ConfigError",
     "Core",
     "Drive",
     "Era",
     "FacadeConfig",
+    "Frequency",
     "Image",
     "InstalledApplication",
     "License",
     "Modules",
+    "Orphans",
     "Product",
     "Sbatch",
     "Sidecar",

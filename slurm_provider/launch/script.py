@@ -66,6 +66,8 @@ def batch_script(facts: Facts, *, container: bool, command: Sequence[str], in_ba
     LaunchError for a command that is too long to be handed over.
     """
     text = "\n".join(command)
+    if "\0" in text:
+        raise LaunchError("the command line holds a NUL character")
     if len(text.encode()) > _COMMAND_BYTES:
         raise LaunchError("the parameters of the job are too long; put long text into a file")
     start = _IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA

@@ -189,6 +189,10 @@ def test_files_among_the_resources_must_lie_in_their_drive(config: FacadeConfig)
 
 
 REFUSED = {
+    "a NUL that a template makes": (
+        {f"{INVOCATION}__invocation": [{"type": "jinja", "template": "{{ '\\0' }}"}]},
+        "holds a NUL",
+    ),
     "a template beside other parts": (
         {f"{INVOCATION}__invocation": [{"type": "word", "word": "a"}, {"type": "jinja", "template": "b"}]},
         "a template beside other parts",
