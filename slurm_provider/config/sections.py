@@ -207,7 +207,27 @@ class Product(Section):
     memory_model: str = ""
     gpu_model: str = ""
     suspend: SuspendBy = SuspendBy.SUSPEND
+    requeue: bool | None = None
+    """Whether Slurm may start a job again from the beginning, e.g. after a node failure or a preemption.
+
+    Not set: only where the job's user asked for restarts (restartOnExit), or `suspend` needs it. A
+    program that was not written for it may spoil its own results when it runs twice.
+    """
     support: Support | None = None
+
+    @model_validator(mode="after")
+    def _can_be_suspended(self) -> Self:
+        if self.requeue is False and self.suspend is SuspendBy.REQUEUE_HOLD:
+            raise ValueError(
+                'suspend = "requeue-hold" needs jobs that can be requeued: leave out requeue = false'
+            )
+        return self
+
+    def may_requeue(self, *, wants_restarts: bool) -> bool:
+        """Return whether Slurm may requeue a job, whose user wants it to be restarted or not."""
+        if self.requeue is not None:
+            return self.requeue
+        return wants_restarts or self.suspend is SuspendBy.REQUEUE_HOLD
 
 
 class Sidecar(Section):

@@ -61,8 +61,8 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
     clusters = {name: Cluster(name, section) for name, section in config.clusters.items()}
     for cluster in clusters.values():
         stack.push_async_callback(cluster.close)
-    tracker = Tracker(config, jobmap, core, clusters)
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
+    tracker = Tracker(config, jobmap, core, clusters, tagger)
     services = Services(
         config=config,
         jobmap=jobmap,

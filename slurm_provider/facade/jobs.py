@@ -24,6 +24,7 @@ from slurm_provider.jobmap.store import Decision
 from slurm_provider.rpc.cluster import ClusterUnavailable
 from slurm_provider.tracker.intake import JobRefused
 from slurm_provider.tracker.operations import OperationRefused
+from slurm_provider.tracker.restarts import ended_for_good, never_again, repeated, restarted
 from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse, Empty, FindByStringId, Received
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job, JobState, NewJob, ResourceOwner, SimpleDuration, UnreadJob
@@ -44,7 +45,7 @@ async def retrieve_products(services: TheServices) -> BulkResponse[ComputeSuppor
 
 @router.post("")
 async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkResponse[FindByStringId | None]:
-    """Submit jobs. A job that is known already is not submitted again.
+    """Submit jobs. A known job is not submitted again, unless it is to start anew after its end.
 
     What can be seen to be wrong is refused: with 400 when it is the only item, else by a FAILURE
     update for that item. Once the intent is written, a job's fate is told by updates alone.
@@ -55,18 +56,26 @@ async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkRes
         try:
             if checked := await _checked(job_id, item, services):
                 new.append(checked)
+            else:
+                await services.jobmap.call(JobMap.change_job, job_id, repeated)
         except JobRefused as error:
+            if await services.jobmap.call(JobMap.change_job, job_id, partial(ended_for_good, why=str(error))):
+                continue
             if len(request.items) == 1:
                 place = "items.0." if isinstance(item, UnreadJob) else ""
                 raise Refused(400, f"{place}{error}") from error
             update = JobUpdate(state=JobState.FAILURE, status=f"The job cannot run: {error}")
             await services.jobmap.call(JobMap.tell, job_id, update)
-    await services.jobmap.call(JobMap.add_jobs, new)
+    await services.jobmap.call(JobMap.add_jobs, [(row, change) for row, change in new if not row.restart])
+    for row, change in new:
+        if row.restart:
+            again = partial(restarted, anew=row, change=change)
+            await services.jobmap.call(JobMap.change_job, row.job_id, again)
     tries = [services.tracker.submitter.start(row.job_id) for row, _ in new]
     if tries:
         # Core gives up at 5 s: what takes longer goes on in the background.
         await asyncio.wait(tries, timeout=services.config.facade.create_wait_seconds)
-    services.tracker.hurry()
+    services.tracker.hurry_and_tell()
     return BulkResponse(responses=[None] * len(request.items))
 
 
@@ -139,7 +148,9 @@ async def _adopt_and_end(jobs: Sequence[Job], wish: Decision, services: Services
 
 
 def _wish_to_end(row: JobRow, *, user: str | None, era: Era) -> JobChange | None:
-    if row.wished_state is not None or row.state.is_final:
+    if row.state.is_final:
+        return never_again(row)
+    if row.wished_state is not None:
         return None
     message = f"The job was cancelled by {user or row.ucloud_user}"
     columns: dict[str, object] = {"wished_state": JobState.SUCCESS, "wished_message": message}

@@ -77,6 +77,17 @@ class JobRow:
     elapsed_seconds: int = 0
     charged_units: int = 0
     credits_checked_units: int | None = None
+    restart: int = 0
+    """How often the job was created anew after an end (restartOnExit): each time another Slurm job."""
+    allow_restart: bool | None = None
+    """Whether Core may create the job anew after its end; None where its user did not ask for it."""
+    restart_offered: bool = False
+    """Whether Core has been told, or may have been, of an end after which it may create the job anew."""
+    waiting_reason: str | None = None
+    """Slurm's code of the reason for waiting that the user was told last."""
+    waiting_until: int | None = None
+    """The start that was told with it."""
+    waiting_told_at: int | None = None
 
     @property
     def in_slurm(self) -> bool:
@@ -98,6 +109,8 @@ class Attempt:
     exit_code: int
     exit_signal: int
     node_list: str
+    restart: int = 0
+    """Which restart of the job (JobRow.restart) it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,7 @@ class Charge:
     from_unit: int
     to_unit: int
     periods: int
+    restart: int = 0
 
     @property
     def units(self) -> int:

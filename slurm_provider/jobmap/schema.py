@@ -125,7 +125,7 @@ def m002_overview(db: Database) -> None:
 
 
 @migrations()
-def m020_usage_reports(db: Database) -> None:
+def m003_usage_reports(db: Database) -> None:
     """Let the outbox hold usage for today's Core, and keep what a unit costs with its job."""
     db.executescript("""
         ALTER TABLE jobs ADD COLUMN unit_price INTEGER NOT NULL DEFAULT 1;
@@ -149,7 +149,7 @@ def m020_usage_reports(db: Database) -> None:
 
 
 @migrations()
-def m021_suspects(db: Database) -> None:
+def m004_suspects(db: Database) -> None:
     """Keep the jobs that today's Core seems to have lost, from the first refusal of an update."""
     db.executescript("""
         CREATE TABLE suspects (
@@ -163,7 +163,7 @@ def m021_suspects(db: Database) -> None:
 
 
 @migrations()
-def m022_outside_jobs(db: Database) -> None:
+def m005_outside_jobs(db: Database) -> None:
     """Keep the jobs that were submitted without UCloud, from the intent to register them."""
     db.executescript("""
         CREATE TABLE outside_jobs (
@@ -176,4 +176,19 @@ def m022_outside_jobs(db: Database) -> None:
             refused     TEXT                  -- why it will not be registered
         );
         CREATE INDEX outside_jobs_slurm ON outside_jobs (cluster, slurm_id);
+    """)
+
+
+@migrations()
+def m006_restarts(db: Database) -> None:
+    """Let a job be several Slurm jobs in turn, and note what its user was told of its waiting."""
+    db.executescript("""
+        ALTER TABLE jobs ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE jobs ADD COLUMN allow_restart INTEGER;
+        ALTER TABLE jobs ADD COLUMN restart_offered INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE jobs ADD COLUMN waiting_reason TEXT;
+        ALTER TABLE jobs ADD COLUMN waiting_until INTEGER;
+        ALTER TABLE jobs ADD COLUMN waiting_told_at INTEGER;
+        ALTER TABLE attempts ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE charges ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
     """)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from slurm_provider.jobmap.rows import (
     ClusterRow,
     JobChange,
     JobRow,
+    OutboxItem,
     OutboxKind,
     Submission,
     UserMapping,
 )
 from slurm_provider.jobmap.suspects import Suspects
-from slurm_provider.ucloud.control import ChargeItem, JobUpdate, UsageItem
+from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem, UsageItem
 from slurm_provider.ucloud.jobs import JobState
 
 FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
@@ -68,10 +69,10 @@ class JobMap:
         return list(self._jobs(f"cluster = ? AND state NOT IN ({FINAL_STATES})", [cluster]))
 
     def attempts(self, cluster: str) -> dict[str, list[Attempt]]:
-        """Return the attempts of each open job of a cluster, by job id, oldest first."""
-        open_jobs = f"SELECT job_id FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
+        """Return the attempts of each open job of a cluster, since its last restart, oldest first."""
+        open_jobs = f"SELECT job_id, restart FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
         rows = self._db.table("attempts").rows_where(
-            f"job_id IN ({open_jobs})", [cluster], order_by="submit_time"
+            f"(job_id, restart) IN ({open_jobs})", [cluster], order_by="submit_time"
         )
         found: dict[str, list[Attempt]] = {}
         for row in rows:
@@ -121,8 +122,7 @@ class JobMap:
             self._db.table("attempts").upsert(asdict(attempt), pk=("job_id", "slurm_id", "submit_time"))
         for charge in change.charges:
             self._charge(charge)
-        if change.charges or change.reports_usage:
-            self._report_usage(change.job_id)
+        self._report_usage(change)
         for update in change.updates:
             self.outbox.post_update(change.job_id, update)
 
@@ -138,10 +138,23 @@ class JobMap:
         )
         self.outbox.post(charge.job_id, OutboxKind.CHARGE, item.model_dump_json())
 
-    def _report_usage(self, job_id: str) -> None:
-        job = self.job(job_id)
-        if job and self._usage_of and (usage := self._usage_of(job)):
-            self.outbox.post_usage(job_id, usage)
+    def _report_usage(self, change: JobChange) -> None:
+        """Queue the totals of the starts that were charged, and of the last one when that is asked for."""
+        job = self.job(change.job_id)
+        if job is None or self._usage_of is None:
+            return
+        restarts = {charge.restart for charge in change.charges}
+        if change.reports_usage:
+            restarts.add(job.restart)
+        for restart in sorted(restarts):
+            start = job if restart == job.restart else self._earlier_start(job, restart)
+            if usage := self._usage_of(start):
+                self.outbox.post_usage(job.job_id, usage)
+
+    def _earlier_start(self, job: JobRow, restart: int) -> JobRow:
+        ledger = "SELECT coalesce(max(to_unit), 0) FROM charges WHERE job_id = ? AND restart = ?"
+        charged = self._db.execute(ledger, [job.job_id, restart]).fetchone()[0]
+        return replace(job, restart=restart, charged_units=charged)
 
     def tell(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update for Core about a job that need not be in the map."""
@@ -155,6 +168,18 @@ class JobMap:
                 return False
             self.outbox.post_update(job_id, update)
         return True
+
+    def offer_restarts(self, items: Iterable[OutboxItem]) -> None:
+        """Note that Core is about to be told by these items of ends after which it may create jobs anew."""
+        updates = [JobUpdateItem.model_validate_json(item.body) for item in items]
+        ids = [update.id for update in updates if update.update.allowRestart]
+        if ids:
+            with self._file.writing():
+                self._db.execute(
+                    f"UPDATE jobs SET restart_offered = 1 WHERE allow_restart AND state IN ({FINAL_STATES})"  # noqa: S608
+                    " AND job_id IN (SELECT value FROM json_each(?))",
+                    [json.dumps(ids)],
+                )
 
     # clusters
 
@@ -225,7 +250,7 @@ class JobMap:
 
     def history(self, job_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the attempts of a job, its charges, and what Core was told of it, in order."""
-        tables = {"attempts": "submit_time", "charges": "from_unit", "outbox": "id"}
+        tables = {"attempts": "submit_time", "charges": "restart, from_unit", "outbox": "id"}
         history = {
             table: list(self._db.table(table).rows_where("job_id = ?", [job_id], order_by=order))
             for table, order in tables.items()
@@ -244,4 +269,6 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
     "try_answered": bool,
     "state": JobState,
     "wished_state": lambda value: value and JobState(value),
+    "allow_restart": lambda value: None if value is None else bool(value),
+    "restart_offered": bool,
 }

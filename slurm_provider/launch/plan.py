@@ -46,6 +46,7 @@ class Plan:
     values: Values
     options: Options
     interfaces: list[Interface]
+    restart_on_exit: bool
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -69,6 +70,7 @@ class Plan:
             start_within_seconds=START_WITHIN_SECONDS,
             confined_paths=self.values.confined_paths,
             options=[SbatchOption(name=name, value=value) for name, value in self.options.others],
+            requeue=self.product.may_requeue(wants_restarts=self.restart_on_exit),
         )
 
 
@@ -121,6 +123,7 @@ def plan(job: Job, config: FacadeConfig, render: Render = render) -> Plan:
         values=values,
         options=allowed,
         interfaces=run.interfaces,
+        restart_on_exit=bool(specification.restartOnExit),
     )
 
 

@@ -14,6 +14,7 @@ _COLUMNS = {
     "User": 64,
     "State": 40,
     "ExitCode": 8,
+    "DerivedExitCode": 8,
     "Submit": 12,
     "Start": 12,
     "End": 12,
@@ -23,6 +24,8 @@ _COLUMNS = {
     "NodeList": 128,
     "JobName": 112,
 }
+_OUT_OF_MEMORY_SIGNAL = 125
+"""What Slurm records as the signal of a job or step that the kernel killed for want of memory."""
 _ROW_BYTES = sum(_COLUMNS.values()) + len(_COLUMNS) + 1
 """A blank follows each column, and a line end the row."""
 
@@ -75,6 +78,7 @@ def _cut(row: bytes) -> dict[str, str]:
 def _record(row: dict[str, str]) -> AccountingRecord:
     state, cancelled_by = parse_state(row["State"])
     exit_code, _, exit_signal = row["ExitCode"].partition(":")
+    derived_signal = row["DerivedExitCode"].partition(":")[2]
     return AccountingRecord(
         slurm_id=number(row["JobIDRaw"]),
         user=row["User"],
@@ -82,6 +86,7 @@ def _record(row: dict[str, str]) -> AccountingRecord:
         cancelled_by_uid=cancelled_by,
         exit_code=number(exit_code),
         exit_signal=number(exit_signal),
+        out_of_memory=state == "OUT_OF_MEMORY" or number(derived_signal) == _OUT_OF_MEMORY_SIGNAL,
         submit_time=number(row["Submit"]),
         start_time=number(row["Start"]),
         end_time=number(row["End"]),

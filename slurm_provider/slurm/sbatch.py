@@ -46,6 +46,8 @@ def batch_script(request: SubmitRequest, folder: str, control_folder: str) -> st
     lines = [_asked_for(option.name, option.value) for option in request.options]
     lines += [_directive(option, value) for option, value in options.items() if value]
     lines += [_path_directive(option, value) for option, value in paths.items()]
+    # Always said, whatever slurm.conf's JobRequeue is.
+    lines.append("#SBATCH --requeue" if request.requeue else "#SBATCH --no-requeue")
     return "\n".join(["#!/bin/bash --login", *lines, "", request.script])
 
 

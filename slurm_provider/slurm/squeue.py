@@ -6,21 +6,22 @@ from slurm_provider.rpc.v1.queue_pb2 import LiveJob
 from slurm_provider.slurm.command import Outcome, SlurmCommand, SlurmUnavailable, number
 from slurm_provider.slurm.times import parse_duration
 
-# squeue(1), option --format.
+# squeue(1), option --Format: --format has no letter for the number of restarts.
 _COLUMNS = {
-    "id": "%A",
-    "user": "%u",
-    "state": "%T",
-    "reason": "%r",
-    "submit": "%V",
-    "start": "%S",
-    "time limit": "%l",
-    "account": "%a",
-    "partition": "%P",
-    "node list": "%N",
-    "folder": "%Z",
-    "name": "%j",
-    "comment": "%k",
+    "id": "JobID",
+    "user": "UserName",
+    "state": "State",
+    "reason": "Reason",
+    "submit": "SubmitTime",
+    "start": "StartTime",
+    "time limit": "TimeLimit",
+    "account": "Account",
+    "partition": "Partition",
+    "node list": "NodeList",
+    "folder": "WorkDir",
+    "name": "Name",
+    "comment": "Comment",
+    "restarts": "RestartCnt",
 }
 
 
@@ -44,8 +45,8 @@ class Squeue(SlurmCommand[list[LiveJob]]):
         return ["squeue", "--noheader", "--all", "--states=all", "--array", *only]
 
     def environment(self) -> dict[str, str]:
-        """Return the format of the rows."""
-        return {"SQUEUE_FORMAT": "".join(f"{column}{self.separator}" for column in _COLUMNS.values())}
+        """Return the format of the rows: a width of 0 cuts nothing off."""
+        return {"SQUEUE_FORMAT2": ",".join(f"{column}:0{self.separator}" for column in _COLUMNS.values())}
 
     def parse(self, outcome: Outcome) -> list[LiveJob]:
         """Return one row a job; none for an id that slurmctld does not know."""
@@ -74,4 +75,5 @@ def _live_job(row: dict[str, str]) -> LiveJob:
         folder=row["folder"],
         name=row["name"],
         comment="" if row["comment"] == "(null)" else row["comment"],
+        restarts=number(row["restarts"]),
     )

@@ -13,9 +13,11 @@ from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, Submission, U
 from slurm_provider.launch.paths import ucloud_path
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
-from slurm_provider.tracker.identity import Tagger, carries
-from slurm_provider.tracker.lookup import Found, choose
+from slurm_provider.tracker.attempts import past_charges
+from slurm_provider.tracker.identity import Tagger
+from slurm_provider.tracker.lookup import Found, choose_latest
 from slurm_provider.tracker.payment import PaymentUnknown, payment
+from slurm_provider.tracker.restarts import end_again
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job, JobState
 
@@ -69,7 +71,7 @@ class Adoption:
     async def _is_known(self, job: Job) -> bool:
         row = await self._jobmap.call(JobMap.job, job.id)
         if row is not None and row.state.is_final:
-            await self._jobmap.call(JobMap.tell, job.id, JobUpdate(state=row.state, status=row.message))
+            await self._jobmap.call(JobMap.tell, job.id, end_again(row))
         return row is not None
 
     def _cluster_of(self, job: Job) -> str | None:
@@ -93,10 +95,9 @@ class Adoption:
         records = await cluster.accounting(since)
         for job in jobs:
             with _logged("job not verified", job_id=job.id):
-                tag = self._tagger.tag(job.id)
                 rows = chain[LiveJob | AccountingRecord](live, records)
-                if any(carries(row, tag) for row in rows):
-                    await self._take_over(job, cluster_name, tag, live, records)
+                if any(self._tagger.restart_of(row, job.id) is not None for row in rows):
+                    await self._take_over(job, cluster_name, live, records)
                 else:
                     await self._conclude_absence(job, asked_at)
 
@@ -110,19 +111,19 @@ class Adoption:
             log.info("job not in Slurm", job_id=job.id)
 
     async def _take_over(
-        self, job: Job, cluster: str, tag: str, live: list[LiveJob], records: list[AccountingRecord]
+        self, job: Job, cluster: str, live: list[LiveJob], records: list[AccountingRecord]
     ) -> None:
         identity = await self._identity(job)
         if identity is None:
             return
         user, account = identity
-        found = choose(live, records, tag=tag, user=user, account=account)
+        found = choose_latest(live, records, tagger=self._tagger, job_id=job.id, user=user, account=account)
         if found is None:
             # The owner may have been mapped anew since: that the job is gone is not known.
             reason = "in Slurm its tag is on a job of another user or account than its owner's"
             log.warning("job not adopted", job_id=job.id, user=user, account=account, reason=reason)
             return
-        await self._add(job, cluster, tag, user, account, found)
+        await self._add(job, cluster, user, account, found)
 
     async def _identity(self, job: Job) -> tuple[str, str] | None:
         owner = job.owner
@@ -135,7 +136,7 @@ class Adoption:
             log.warning("job not adopted", job_id=job.id, reason=str(error))
             return None
 
-    async def _add(self, job: Job, cluster: str, tag: str, user: str, account: str, found: Found) -> None:
+    async def _add(self, job: Job, cluster: str, user: str, account: str, found: Found) -> None:
         job = await self._complete(job)
         specification, product = job.specification, self._product(job)
         if specification is None or product is None or job.owner is None:
@@ -161,7 +162,7 @@ class Adoption:
             replicas=specification.replicas or 1,
             partition=product.partition,
             qos=product.qos or "",
-            tag=tag,
+            tag=self._tagger.tag(job.id, found.restart),
             unit_seconds=paid.unit_seconds,
             grid_units=paid.grid_units,
             unit_price=paid.unit_price,
@@ -171,11 +172,15 @@ class Adoption:
             slurm_submit_time=found.submit_time,
             submitted_at=found.submit_time,
             folder=found.folder or None,
+            restart=found.restart,
+            allow_restart=True if specification.restartOnExit else None,
         )
         output_folder = ucloud_path(found.folder, self._config.drives)
         updates = [JobUpdate(outputFolder=output_folder)] if output_folder else []
         log.info("job adopted", job_id=job.id, slurm_id=found.slurm_id)
-        await self._jobmap.call(JobMap.add_jobs, [(row, JobChange(job.id, updates=updates))])
+        past = past_charges(self._config.provider.id, row, found.attempts)
+        change = JobChange(job.id, attempts=found.attempts, updates=updates, charges=past)
+        await self._jobmap.call(JobMap.add_jobs, [(row, change)])
 
     async def _complete(self, job: Job) -> Job:
         """Return the job with its product: what Core sends to be verified may lack it."""

@@ -1,8 +1,9 @@
 """What a job owes: units of its product's price, cut on a fixed grid of the job's own used time.
 
-E is the sum of Slurm's elapsed seconds over a job's attempts. Cell k of the grid holds the units
-(kG, (k+1)G]. While a job lives only full cells are charged, at its end the shorter last one. So the
-same job makes the same charges again after a lost job map, and Core ignores them by their ids.
+E is the sum of Slurm's elapsed seconds over a job's attempts since its last restart. Cell k of the
+grid holds the units (kG, (k+1)G]. While a job lives only full cells are charged, at its end the
+shorter last one. So the same job makes the same charges again after a lost job map, and Core ignores
+them by their ids.
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,11 @@ def units_used(elapsed_seconds: int, unit_seconds: int, *, ended: bool) -> int:
     return -(-elapsed_seconds // unit_seconds) if ended else elapsed_seconds // unit_seconds
 
 
+def charge_prefix(provider_id: str, job: JobRow) -> str:
+    """Return how the ids of a job's charges begin: each restart has a grid of its own."""
+    return f"{provider_id}-{job.job_id}" + (f"-r{job.restart}" if job.restart else "")
+
+
 def due(provider_id: str, job: JobRow, elapsed_seconds: int, *, ended: bool) -> list[Charge]:
     """Return the charges that a job owes beyond `job.charged_units`: none if it never started."""
     if job.started_at is None and elapsed_seconds == 0:
@@ -55,11 +61,12 @@ def due(provider_id: str, job: JobRow, elapsed_seconds: int, *, ended: bool) -> 
         end = min(end, used)
         charges.append(
             Charge(
-                charge_id=f"{provider_id}-{job.job_id}-{start}-{end}",
+                charge_id=f"{charge_prefix(provider_id, job)}-{start}-{end}",
                 job_id=job.job_id,
                 from_unit=start,
                 to_unit=end,
                 periods=job.replicas,
+                restart=job.restart,
             )
         )
         start = end

@@ -7,7 +7,7 @@ import structlog
 
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow
-from slurm_provider.tracker.charges import units_used
+from slurm_provider.tracker.charges import charge_prefix, units_used
 from slurm_provider.ucloud.control import ChargeItem
 from slurm_provider.ucloud.jobs import JobState
 
@@ -80,7 +80,7 @@ class CreditCheck:
     def _item(self, job: JobRow) -> str:
         return ChargeItem(
             id=job.job_id,
-            chargeId=f"{self._provider_id}-{job.job_id}-check-{whole_units(job)}",
+            chargeId=f"{charge_prefix(self._provider_id, job)}-check-{whole_units(job)}",
             units=1,
             periods=job.replicas,
         ).model_dump_json()

@@ -173,6 +173,7 @@ class Delivery:
         self._aside[job[0].job_id] = self._clock() + _jittered(pause)
 
     async def _update(self, items: Sequence[OutboxItem]) -> None:
+        await self._jobmap.call(JobMap.offer_restarts, items)
         await self._core.update([item.body for item in items])
 
     async def _charge(self, items: Sequence[OutboxItem]) -> None:

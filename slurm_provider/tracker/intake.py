@@ -18,6 +18,7 @@ from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
 from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
 from slurm_provider.tracker.rendering import render_apart
+from slurm_provider.tracker.restarts import may_restart
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
 
@@ -46,17 +47,20 @@ class Intake:
     async def check(self, job: Job) -> tuple[JobRow, JobChange] | None:
         """Return the row of a new job and what Core is told of it at once; None for a job that is known.
 
-        Nothing is written and Slurm is not asked: its limits are those last read. Raises JobRefused.
+        Of a known job that has ended and is to start anew, it is the row of its next start. Nothing is
+        written and Slurm is not asked: its limits are those last read. Raises JobRefused.
         """
-        if await self._jobmap.call(JobMap.job, job.id):
+        known = await self._jobmap.call(JobMap.job, job.id)
+        if known and not may_restart(known):
             return None
+        restart = known.restart + 1 if known else 0
         try:
             planned = await asyncio.to_thread(plan, job, self._config, render_apart)
             user, account = await self._local_identity(job)
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error
         cluster = planned.product.cluster
-        tag = self._tagger.tag(job.id)
+        tag = self._tagger.tag(job.id, restart)
         request = planned.submit_request(
             local_user=user,
             account=account,
@@ -93,6 +97,8 @@ class Intake:
             created_at=job.createdAt // 1000 if job.createdAt else now,
             time_limit_seconds=request.time_limit_seconds or None,
             submit_request=json_format.MessageToJson(request, preserving_proto_field_name=True),
+            restart=restart,
+            allow_restart=True if planned.restart_on_exit else None,
         )
         return row, JobChange(job.id, updates=updates)
 

@@ -1,22 +1,28 @@
 """Finding a job in Slurm by its tag, when its id is not known or not to be trusted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
+from slurm_provider.jobmap import Attempt
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
-from slurm_provider.tracker.identity import adoptable
+from slurm_provider.tracker.attempts import attempt_of
+from slurm_provider.tracker.identity import Tagger, adoptable
 
 
 @dataclass(frozen=True)
 class Found:
     """A job that Slurm has, or had: its id, when its first known attempt was submitted, and its folder.
 
-    The folder is only known of jobs that are still in the queue.
+    The folder is only known of jobs that are still in the queue. `attempts` are those that have
+    ended, of this restart and of those before.
     """
 
     slurm_id: int
     submit_time: int
     folder: str
+    restart: int = 0
+    attempts: tuple[Attempt, ...] = ()
 
 
 async def look_up(cluster: Cluster, *, tag: str, user: str, account: str, since: int) -> Found | None:
@@ -43,3 +49,30 @@ def choose(
         return None
     folder = first.folder if isinstance(first, LiveJob) else ""
     return Found(first.slurm_id, first.submit_time, folder)
+
+
+def choose_latest(
+    live: list[LiveJob],
+    records: list[AccountingRecord],
+    *,
+    tagger: Tagger,
+    job_id: str,
+    user: str,
+    account: str,
+) -> Found | None:
+    """Return the latest restart of a job among the rows, with all attempts that have ended."""
+    named = (tagger.restart_of(row, job_id) for row in chain[LiveJob | AccountingRecord](live, records))
+    latest, attempts = None, []
+    for restart in sorted({restart for restart in named if restart is not None}):
+        tag = tagger.tag(job_id, restart)
+        found = choose(live, records, tag=tag, user=user, account=account)
+        if found is None:
+            continue
+        latest = replace(found, restart=restart)
+        own = adoptable(records, tag=tag, user=user, account=account)
+        attempts += [
+            attempt_of(record, job_id, restart)
+            for record in own
+            if record.slurm_id == found.slurm_id and record.end_time
+        ]
+    return replace(latest, attempts=tuple(attempts)) if latest else None

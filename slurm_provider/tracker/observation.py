@@ -6,15 +6,12 @@ from dataclasses import dataclass, fields, replace
 from slurm_provider.config import Era
 from slurm_provider.jobmap import Attempt, JobChange, JobRow
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
+from slurm_provider.tracker.attempts import attempt_of
 from slurm_provider.tracker.charges import due
-from slurm_provider.tracker.states import (
-    HELD_REASONS,
-    STUCK_REASONS,
-    end_message,
-    live_message,
-    may_follow,
-    ucloud_state,
-)
+from slurm_provider.tracker.messages import end_message, live_message, requeue_message
+from slurm_provider.tracker.reasons import STUCK_REASONS, is_held
+from slurm_provider.tracker.states import ends_for_good, may_follow, ucloud_state
+from slurm_provider.tracker.waiting import tell_waiting
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
 
@@ -58,7 +55,8 @@ def observe(job: JobRow, look: Look, rules: Rules, now: int) -> JobChange | None
     after = replace(after, elapsed_seconds=sum(attempt.elapsed_seconds for attempt in attempts))
 
     if look.live and live_state and alive:
-        after = _alive(after, look.live, live_state, updates)
+        after = _requeued(after, look.live, live_state, attempts, updates)
+        after = _alive(after, look.live, live_state, updates, now)
     elif end := _end(look, rules.era):
         after = _ended(after, *end, look.live, updates)
     elif look.live is None:
@@ -88,24 +86,31 @@ def _merge(job: JobRow, look: Look, *, alive: bool) -> list[Attempt]:
     for record in look.records or ():
         if not record.end_time and not (alive and look.live and look.live.submit_time == record.submit_time):
             continue
-        merged[record.submit_time] = Attempt(
-            job_id=job.job_id,
-            slurm_id=record.slurm_id,
-            submit_time=record.submit_time,
-            state=record.state,
-            start_time=record.start_time,
-            end_time=record.end_time,
-            elapsed_seconds=record.elapsed_seconds,
-            exit_code=record.exit_code,
-            exit_signal=record.exit_signal,
-            node_list=record.node_list,
-        )
+        merged[record.submit_time] = attempt_of(record, job.job_id, job.restart)
     return [merged[time] for time in sorted(merged)]
 
 
-def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]) -> JobRow:
-    current = job.state
-    if state is JobState.IN_QUEUE and live.reason.startswith(HELD_REASONS):
+def _requeued(
+    job: JobRow, live: LiveJob, state: JobState, attempts: Sequence[Attempt], updates: list[JobUpdate]
+) -> JobRow:
+    """Tell that Slurm starts the job again; and why, once accounting knows how the last attempt ended."""
+    is_new = live.restarts > 0 if job.slurm_submit_time is None else live.submit_time > job.slurm_submit_time
+    without_reason = requeue_message(None, live.slurm_id)
+    if job.state is JobState.CANCELING or not (is_new or job.message == without_reason):
+        return job
+    ended = [attempt for attempt in attempts if attempt.end_time and attempt.submit_time < live.submit_time]
+    message = requeue_message(ended[-1] if ended else None, live.slurm_id)
+    if message == job.message:
+        return job
+    # Also where the next attempt runs already: Core sets the start of a job by its RUNNING.
+    back = JobState.IN_QUEUE if job.state is not JobState.IN_QUEUE and is_new else None
+    updates.append(JobUpdate(state=back, status=message))
+    return replace(job, state=back or job.state, message=message, waiting_reason=None)
+
+
+def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate], now: int) -> JobRow:
+    before, current = job, job.state
+    if state is JobState.IN_QUEUE and is_held(live.reason):
         state = JobState.SUSPENDED
     stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS
     job = replace(
@@ -119,18 +124,21 @@ def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]
     )
     if job.stuck_ticks >= STUCK_TICKS and job.wished_state is None:
         why = STUCK_REASONS[live.reason]
-        job = replace(
+        return replace(
             job,
             wished_state=JobState.FAILURE,
             wished_message=f"The job can never start: {why} ({live.reason}, Slurm job {live.slurm_id})",
         )
+    if current is state is JobState.IN_QUEUE and job.wished_state is None and not stuck:
+        job, waiting = tell_waiting(before, job, live, now)
+        updates += [JobUpdate(status=waiting)] if waiting else []
     if current is JobState.CANCELING or not may_follow(current, state):
         return job
     if state is JobState.RUNNING and job.started_at is None:
         job = replace(job, started_at=live.start_time or None)
-    message = live_message(current, state)
+    message = live_message(current, state, by_admin=live.reason == "JobHeldAdmin")
     updates.append(JobUpdate(state=state, status=message))
-    return replace(job, state=state, message=message)
+    return replace(job, state=state, message=message, waiting_reason=None)
 
 
 def _end(look: Look, era: Era) -> tuple[AccountingRecord, JobState] | None:
@@ -157,14 +165,18 @@ def _ended(
     if job.state is JobState.IN_QUEUE and ran:
         # It ran between two looks: Core sets the start of a job by its RUNNING.
         updates.append(JobUpdate(state=JobState.RUNNING, status=live_message(job.state, JobState.RUNNING)))
-    message = end_message(record)
+    message = end_message(record, job)
     if record.state == "CANCELLED" and job.wished_state is not None:
         state, message = job.wished_state, job.wished_message or message
-    updates.append(JobUpdate(state=state, status=message))
+    again = job.allow_restart
+    if again is not None:
+        again = job.wished_state is None and not ends_for_good(record.state)
+    updates.append(JobUpdate(state=state, status=message, allowRestart=again))
     return replace(
         job,
         state=state,
         message=message,
+        allow_restart=again,
         slurm_state=record.state,
         slurm_reason=None,
         # slurmdbd may name only the first node until it has heard of the start as well.
@@ -189,5 +201,10 @@ def _missing(
     if now - since < patience:
         return replace(after, missing_since=since)
     message = f"Slurm no longer has the job (Slurm job {job.slurm_id}); it may have been lost in a failure"
-    updates.append(JobUpdate(state=JobState.FAILURE, status=message))
-    return replace(after, state=JobState.FAILURE, message=message, ended_at=now, missing_since=since)
+    again = after.allow_restart
+    if again is not None:
+        again = after.wished_state is None
+    updates.append(JobUpdate(state=JobState.FAILURE, status=message, allowRestart=again))
+    return replace(
+        after, state=JobState.FAILURE, message=message, allow_restart=again, ended_at=now, missing_since=since
+    )

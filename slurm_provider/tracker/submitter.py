@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 from google.protobuf import json_format
@@ -13,9 +14,11 @@ from slurm_provider.launch.paths import ucloud_path
 from slurm_provider.launch.plan import START_WITHIN_SECONDS
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
+from slurm_provider.tracker.attempts import past_charges
+from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
-from slurm_provider.tracker.lookup import Found, look_up
+from slurm_provider.tracker.lookup import Found, choose_latest, look_up
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
 
@@ -38,10 +41,12 @@ class Submitter:
         jobmap: Door,
         clusters: Mapping[str, Cluster],
         limits: Mapping[str, LimitCache],
+        tagger: Tagger,
         told: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
+        self._tagger = tagger
         self._jobmap = jobmap
         self._clusters = clusters
         self._limits = limits
@@ -84,8 +89,8 @@ class Submitter:
         if await self._must_look_up(job):
             found = await self._look_up(job)
             if found is not None:
-                log.info("job adopted", job_id=job.job_id, slurm_id=found.slurm_id)
-                await self._submitted(job, found.slurm_id, found.folder, found.submit_time)
+                log.info("job adopted", job_id=job.job_id, slurm_id=found.slurm_id, restart=found.restart)
+                await self._adopt(job, found)
                 return
             if self._clock() < self._absent_from(job):
                 return
@@ -109,14 +114,36 @@ class Submitter:
 
     async def _must_look_up(self, job: JobRow) -> bool:
         """Say whether Slurm may have the job: after an earlier try, or if it is older than the job map."""
-        known_since = (await self._jobmap.call(JobMap.cluster, job.cluster)).known_since
-        return job.tries > 0 or job.created_at <= known_since
+        return job.tries > 0 or await self._is_older_than_the_map(job)
+
+    async def _is_older_than_the_map(self, job: JobRow) -> bool:
+        return job.created_at <= (await self._jobmap.call(JobMap.cluster, job.cluster)).known_since
 
     async def _look_up(self, job: JobRow) -> Found | None:
         earliest = self._clock() - self._config.tracker.lookup_days * 86400
         since = int(max(job.created_at - 3600, earliest))
         cluster = self._clusters[job.cluster]
-        return await look_up(cluster, tag=job.tag, user=job.local_user, account=job.account, since=since)
+        user, account = job.local_user, job.account
+        if job.allow_restart is None or job.restart or not await self._is_older_than_the_map(job):
+            return await look_up(cluster, tag=job.tag, user=user, account=account, since=since)
+        # A job map that was lost may have known restarts of the job, whose names differ.
+        live, records = await cluster.live_jobs(), await cluster.accounting(since)
+        return choose_latest(
+            live, records, tagger=self._tagger, job_id=job.job_id, user=user, account=account
+        )
+
+    async def _adopt(self, job: JobRow, found: Found) -> None:
+        """Take a Slurm job for ours: as the restart that its name says, if that is a later one."""
+        restart = max(job.restart, found.restart)
+        columns = {"restart": restart, "tag": self._tagger.tag(job.job_id, restart)}
+        change = JobChange(
+            job.job_id,
+            columns if restart > job.restart else {},
+            attempts=found.attempts,
+            charges=past_charges(self._config.provider.id, replace(job, restart=restart), found.attempts),
+        )
+        await self._apply(change)
+        await self._submitted(job, found.slurm_id, found.folder, found.submit_time)
 
     async def _complete_request(self, job: JobRow) -> SubmitRequest | None:
         """Return the request with its time limit; None when the cluster's limits forbid the job."""
@@ -176,13 +203,15 @@ class Submitter:
         await self._apply(JobChange(job.job_id, columns, updates=[update]))
 
     async def _end(self, job: JobRow, state: JobState, message: str) -> None:
-        columns = {
+        columns: dict[str, object] = {
             "submission": Submission.NONE,
             "state": state,
             "message": message,
             "ended_at": int(self._clock()),
         }
-        await self._apply(JobChange(job.job_id, columns, updates=[JobUpdate(state=state, status=message)]))
+        again = None if job.allow_restart is None else False
+        update = JobUpdate(state=state, status=message, allowRestart=again)
+        await self._apply(JobChange(job.job_id, columns | {"allow_restart": again}, updates=[update]))
 
     async def _apply(self, change: JobChange) -> None:
         await self._jobmap.call(JobMap.apply, [change])

@@ -14,7 +14,7 @@ from slurm_provider.jobmap import Attempt, Door, JobChange, JobMap, JobRow, Subm
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.credits import CreditCheck
-from slurm_provider.tracker.identity import same_job
+from slurm_provider.tracker.identity import same_job, submit_times
 from slurm_provider.tracker.observation import Look, Rules, observe
 from slurm_provider.tracker.registrar import Registrar
 from slurm_provider.tracker.states import ucloud_state
@@ -28,6 +28,8 @@ Row = TypeVar("Row", LiveJob, AccountingRecord)
 ACCOUNTING_OVERLAP_SECONDS = 600
 """Accounting is read again from this long before the last time: slurmdbd hears of things late."""
 IDS_IN_A_QUERY = 100
+FRESH_SECONDS = 120
+"""How long after a requeue every tick asks accounting how the attempt before has ended."""
 
 
 class Tick:
@@ -80,38 +82,47 @@ class Tick:
     async def _observe(self, tracked: Sequence[JobRow], live_rows: Mapping[int, list[LiveJob]]) -> None:
         attempts = await self._jobmap.call(JobMap.attempts, self._cluster.name)
         looks = {job.job_id: self._look(job, live_rows, attempts.get(job.job_id, [])) for job in tracked}
-        ended = [job for job in tracked if self._has_ended(looks[job.job_id].live)]
-        records = await self._records(ended)
         now = int(self._clock())
+        ended = [
+            _as_last_seen(job, looks[job.job_id].live)
+            for job in tracked
+            if self._has_ended(looks[job.job_id].live)
+        ]
+        requeued = [job for job in tracked if _lacks_attempts(looks[job.job_id])]
+        urgent = ended + [job for job in requeued if _is_fresh(looks[job.job_id].live, now)]
+        records = await self._records(ended, requeued) if urgent or self._accounting_is_due() else None
 
         def decide(job: JobRow) -> JobChange | None:
             look = looks.get(job.job_id)
             if look is None:
                 return None
             if records is not None:
-                look = replace(look, records=_matching(job, records, look.attempts))
+                known = submit_times(job, look.attempts, look.live)
+                look = replace(look, records=_matching(job, records, known))
             return observe(job, look, self._rules, now)
 
         await self._jobmap.call(JobMap.change_open_jobs, self._cluster.name, decide)
 
     def _look(self, job: JobRow, live_rows: Mapping[int, list[LiveJob]], attempts: list[Attempt]) -> Look:
-        rows = _matching(job, live_rows, attempts)
+        rows = _matching(job, live_rows, submit_times(job, attempts))
         return Look(live=rows[0] if rows else None, records=None, attempts=attempts)
 
     def _has_ended(self, live: LiveJob | None) -> bool:
         state = ucloud_state(live.state, self._config.core.era) if live else None
         return live is None or (state is not None and state.is_final)
 
-    async def _records(self, ended: Sequence[JobRow]) -> Mapping[int, list[AccountingRecord]] | None:
-        """Return accounting by Slurm id; None when there was no reason to ask, or no complete answer."""
-        interval = self._config.tracker.accounting_interval_seconds
-        if not ended and self._clock() - self._accounting_read_at < interval:
-            return None
+    def _accounting_is_due(self) -> bool:
+        return self._clock() - self._accounting_read_at >= self._config.tracker.accounting_interval_seconds
+
+    async def _records(
+        self, ended: Sequence[JobRow], requeued: Sequence[JobRow]
+    ) -> Mapping[int, list[AccountingRecord]] | None:
+        """Return accounting by Slurm id; None when there was no complete answer."""
         try:
             rows = await self._read_window()
-            # What never became eligible, or was recorded long ago, is asked for by its id.
-            seen = {row.slurm_id for row in rows}
-            silent = [job for job in ended if job.slurm_id not in seen]
+            # An attempt that never became eligible, or was recorded long ago, is asked for by its id.
+            seen = {(row.slurm_id, row.submit_time) for row in rows}
+            silent = [*requeued, *(job for job in ended if (job.slurm_id, job.slurm_submit_time) not in seen)]
             for start in range(0, len(silent), IDS_IN_A_QUERY):
                 rows += await self._read_by_id(silent[start : start + IDS_IN_A_QUERY])
         except ClusterUnavailable as error:
@@ -166,5 +177,21 @@ def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
     return index
 
 
-def _matching(job: JobRow, rows: Mapping[int, list[Row]], attempts: Sequence[Attempt]) -> list[Row]:
-    return [row for row in rows.get(job.slurm_id or 0, ()) if same_job(row, job, attempts)]
+def _as_last_seen(job: JobRow, live: LiveJob | None) -> JobRow:
+    return replace(job, slurm_submit_time=live.submit_time) if live else job
+
+
+def _lacks_attempts(look: Look) -> bool:
+    """Return whether Slurm has requeued the job more often than we know attempts that have ended."""
+    if look.live is None:
+        return False
+    ended = [a for a in look.attempts if a.end_time and a.submit_time < look.live.submit_time]
+    return len(ended) < look.live.restarts
+
+
+def _is_fresh(live: LiveJob | None, now: int) -> bool:
+    return live is not None and now - live.submit_time < FRESH_SECONDS
+
+
+def _matching(job: JobRow, rows: Mapping[int, list[Row]], known: set[int]) -> list[Row]:
+    return [row for row in rows.get(job.slurm_id or 0, ()) if same_job(row, job, known)]

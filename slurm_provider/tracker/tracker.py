@@ -14,6 +14,7 @@ from slurm_provider.jobmap import Door, JobMap
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.delivery import Delivery
+from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.orphans import Orphans
 from slurm_provider.tracker.registrar import Registrar
@@ -37,6 +38,7 @@ class Tracker:
         jobmap: Door,
         core: CoreClient,
         clusters: Mapping[str, Cluster],
+        tagger: Tagger,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -53,7 +55,7 @@ class Tracker:
             self._orphans = Orphans(config.core.orphans, jobmap, TodaysCore(core), self.hurry, clock)
         refused = self._orphans.refused if self._orphans else None
         self.delivery = Delivery(jobmap, core, self.hurry, refused=refused)
-        self.submitter = Submitter(config, jobmap, clusters, self.limits, self.delivery.wake, clock)
+        self.submitter = Submitter(config, jobmap, clusters, self.limits, tagger, self.delivery.wake, clock)
         credit_check: CreditCheck | UsageCheck = UsageCheck(jobmap)
         if config.core.era is Era.SEEDS:
             credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)

@@ -1,11 +1,12 @@
 """Usage as today's Core is told it: the total of a job so far.
 
-A total is said under the job's own scope, so that saying it again changes nothing. It goes through
-the outbox, which tells a job's items in their order, and the charges of a job only grow: so Core
-never hears of a smaller total after a larger one.
+A total is said under a scope of the job's own (one for each restart), so that saying it again
+changes nothing. It goes through the outbox, which tells a job's items in their order, and the charges
+of a job only grow: so Core never hears of a smaller total after a larger one.
 """
 
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow
+from slurm_provider.tracker.charges import charge_prefix
 from slurm_provider.tracker.credits import is_due, whole_units
 from slurm_provider.ucloud.control import UsageCategory, UsageDescription, UsageItem, UsageOwner
 
@@ -21,7 +22,7 @@ def usage_of(provider_id: str, job: JobRow) -> UsageItem | None:
         owner=owner,
         categoryIdV2=UsageCategory(name=job.category, provider=provider_id),
         usage=job.charged_units * job.replicas * job.unit_price,
-        description=UsageDescription(scope=f"{provider_id}-{job.job_id}"),
+        description=UsageDescription(scope=charge_prefix(provider_id, job)),
     )
 
 

@@ -6,6 +6,7 @@ import pwd
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -107,3 +108,12 @@ def as_user(user: str, *command: str | Path) -> list[str]:
     """Return the command line by which root runs a command as another user."""
     gid = pwd.getpwnam(user).pw_gid
     return ["setpriv", f"--reuid={user}", f"--regid={gid}", "--init-groups", "--", *map(str, command)]
+
+
+def command_lines() -> list[bytes]:
+    """Return the command lines of all processes, their words ended by zeros."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lines.append(path.read_bytes())
+    return lines

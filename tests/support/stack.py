@@ -7,9 +7,10 @@ import pwd
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ url = "{core_url}"
 public_key_file = "{folder}/core/provider.pub"
 refresh_token_file = "{folder}/core/refresh-token"
 era = "{era}"
+{core}
 
 [facade]
 listen = "{listen}"
@@ -47,6 +49,7 @@ absence_grace_seconds = {absence_grace_seconds}
 [clusters.hpc]
 sidecar = "unix:{folder}/run/sidecar.sock"
 job_folder = "{folder}/drives/123/{{user}}/{{job}}"
+{cluster}
 
 [sidecar]
 listen = "unix:{folder}/run/sidecar.sock"
@@ -77,8 +80,8 @@ memory_gib = {memory_gib}
 class Settings:
     """What differs from one stack to another.
 
-    `sidecar` is added to that section, `products` replaces the three of the seed documents, `more`
-    is appended to the configuration.
+    `sidecar`, `core` and `cluster` are added to these sections, `products` replaces the three of the
+    seed documents, `more` is appended to the configuration.
     """
 
     era: str = "seeds"
@@ -87,6 +90,8 @@ class Settings:
     absence_grace_seconds: float = 5
     memory_gib: float = 0.1
     sidecar: str = ""
+    core: str = ""
+    cluster: str = ""
     products: str | None = None
     more: str = ""
 
@@ -159,11 +164,15 @@ class Stack:
             taken[charge["job_id"]] = taken.get(charge["job_id"], 0) + charge["units"] * charge["periods"]
         calls = await self.core.received("chargeCredits")
         poor = {job["id"] for call in calls for job in call["reply"].get("insufficientFunds", ())}
+        with closing(sqlite3.connect(f"file:{self.jobmap_path}?mode=ro", uri=True)) as jobmap:
+            starts = jobmap.execute("SELECT DISTINCT job_id, slurm_id FROM attempts").fetchall()
         for job in json.loads(self.run("jobs", "ls", "--json").stdout):
             if job["ended"] is not None and job["slurm_id"] is not None:
-                records = await slurm.settled(str(job["slurm_id"]))
-                used = sum(int(record["ElapsedRaw"]) for record in records)
-                owed = -(-used // 60) * job["replicas"]
+                owed = 0
+                for slurm_id in {job["slurm_id"], *(id_ for owner, id_ in starts if owner == job["job_id"])}:
+                    records = await slurm.settled(str(slurm_id))
+                    used = sum(int(record["ElapsedRaw"]) for record in records)
+                    owed += -(-used // 60) * job["replicas"]
                 assert job["charged"] == owed, job
                 assert job["job_id"] in poor or taken.get(job["job_id"], 0) == owed, job
 

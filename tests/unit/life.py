@@ -21,6 +21,8 @@ class Life:
         self.job = job(**changes)
         self.told: list[JobState] = []
         self.messages: list[str] = []
+        self.allowed: list[bool | None] = []
+        """What each end said about starting the job again."""
         self.charged: list[str] = []
         self._rules = rules
         self._attempts: dict[int, Attempt] = {}
@@ -38,5 +40,7 @@ class Life:
         self._attempts |= {attempt.submit_time: attempt for attempt in change.attempts}
         self.told += [update.state for update in change.updates if update.state]
         self.messages += [update.status for update in change.updates if update.status]
+        ends = [update for update in change.updates if update.state and update.state.is_final]
+        self.allowed += [update.allowRestart for update in ends]
         self.charged += [charge.charge_id for charge in change.charges]
         return True

@@ -86,6 +86,12 @@ def test_a_right_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 # What stands in the right file, what stands there instead, and what is said of the line marked "# here".
 MISTAKES = {
+    "a suspension that its product forbids": (
+        'id = "4012"\npath = "/gpfs/home/bob"\n',
+        'id = "4012"\npath = "/gpfs/home/bob"\n\n[[products]]  # here\ncategory = "c"\nid = "i"\n'
+        'cluster = "hpc"\npartition = "main"\nrequeue = false\nsuspend = "requeue-hold"\n',
+        'products.0: suspend = "requeue-hold" needs jobs that can be requeued: leave out requeue = false',
+    ),
     "a misspelt key": (
         "interval_seconds = 2",
         "intervall = 2  # here",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from slurm_provider.jobmap import Attempt
-from slurm_provider.tracker.identity import Tagger, adoptable, carries, same_job
+from slurm_provider.tracker.identity import Tagger, adoptable, carries, same_job, submit_times
 from slurm_provider.tracker.lookup import Found, choose
 from tests.unit.builders import SLURM_ID, SUBMITTED_AT, TAG, job, live, record
 
@@ -61,6 +61,7 @@ def test_a_job_carries_its_tag_as_its_name_or_in_its_comment(name: str, comment:
         ({"submit_time": LATER}, True),
         ({"name": "renamed", "submit_time": LATER}, False),
         ({"name": OTHER, "submit_time": LATER}, False),
+        ({"name": "renamed", "submit_time": SUBMITTED_AT - 500}, False),
         ({"user": "bob"}, False),
         ({"slurm_id": SLURM_ID + 1}, False),
     ],
@@ -68,23 +69,70 @@ def test_a_job_carries_its_tag_as_its_name_or_in_its_comment(name: str, comment:
 def test_a_row_under_our_id_is_ours_by_its_owner_and_its_name_or_submit_time(
     changes: dict[str, Any], ours: bool
 ) -> None:
-    known = job(slurm_submit_time=SUBMITTED_AT)
-    assert same_job(live("RUNNING", comment="", **changes), known, []) is ours
-    assert same_job(record("RUNNING", **changes), known, []) is ours
-    assert same_job(record("RUNNING", **changes), job(), [attempt(SUBMITTED_AT)]) is ours
+    known = submit_times(job(slurm_submit_time=SUBMITTED_AT), [])
+    assert same_job(live("RUNNING", comment="", **changes), job(), known) is ours
+    assert same_job(record("RUNNING", **changes), job(), known) is ours
+    assert same_job(record("RUNNING", **changes), job(), {SUBMITTED_AT}) is ours
 
 
 def test_a_job_in_the_queue_is_known_by_its_comment_as_well() -> None:
-    known = job(slurm_submit_time=SUBMITTED_AT)
-    assert same_job(live("RUNNING", name="renamed", submit_time=LATER), known, [])
-    assert not same_job(live("RUNNING", name="renamed", comment=OTHER, submit_time=LATER), known, [])
+    known = {SUBMITTED_AT}
+    assert same_job(live("RUNNING", name="renamed", submit_time=LATER), job(), known)
+    assert not same_job(live("RUNNING", name="renamed", comment=OTHER, submit_time=LATER), job(), known)
 
 
-def test_an_earlier_attempt_of_a_renamed_job_is_still_ours() -> None:
-    known = job(slurm_submit_time=LATER)
-    earlier = record("REQUEUED", name="renamed")
-    assert not same_job(earlier, known, [])
-    assert same_job(earlier, known, [attempt(SUBMITTED_AT)])
+def test_a_job_that_is_renamed_before_the_first_look_is_still_ours() -> None:
+    renamed = live("RUNNING", name="renamed", comment="renamed")
+    assert same_job(renamed, job(), set())
+    assert not same_job(live("RUNNING", name="renamed", comment="", submit_time=LATER), job(), set())
+
+
+def test_a_job_that_is_renamed_and_requeued_is_still_ours() -> None:
+    again = live("RUNNING", name="renamed", comment="renamed", submit_time=LATER, restarts=1)
+    assert same_job(again, job(), {SUBMITTED_AT})
+    known = submit_times(job(slurm_submit_time=SUBMITTED_AT), [], again)
+    assert same_job(record("RUNNING", name="renamed", submit_time=LATER), job(), known)
+
+
+def test_a_job_that_got_a_used_id_is_not_ours_whatever_its_owner_calls_it() -> None:
+    other = live("RUNNING", name="renamed", comment="renamed", submit_time=LATER)
+    assert not same_job(other, job(), {SUBMITTED_AT})
+
+
+@pytest.mark.parametrize("submit_time", [SUBMITTED_AT, SUBMITTED_AT + 1, LATER - 1, LATER])
+def test_attempts_that_nobody_saw_are_ours_by_lying_between_those_that_are_known(submit_time: int) -> None:
+    between = record("REQUEUED", name="renamed", submit_time=submit_time)
+    assert same_job(between, job(), {SUBMITTED_AT, LATER})
+    assert same_job(between, job(), submit_times(job(), [attempt(LATER)]))
+
+
+def test_each_restart_has_a_tag_of_its_own_that_is_found_again() -> None:
+    tagger = Tagger("example", "secret")
+    tags = {restart: tagger.tag("54112", restart) for restart in (0, 1, 2, 17)}
+    assert re.fullmatch(r"uc-54112-r17-[0-9a-f]{32}", tags[17])
+    assert len({tag.rpartition("-")[2] for tag in tags.values()}) == len(tags)
+    for restart, tag in tags.items():
+        assert tagger.restart_of(record("RUNNING", name=tag), "54112") == restart
+        assert tagger.restart_of(live("RUNNING", name="renamed", comment=f"my {tag}"), "54112") == restart
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "uc-54112-",
+        "uc-54112-r1-",
+        OTHER,
+        "uc-54112-r1-" + "f" * 32,
+        Tagger("example", "secret").tag("54112").replace("54112-", "54112-r1-"),
+        Tagger("example", "secret").tag("54112", 1).replace("-r1-", "-r2-"),
+        Tagger("example", "secret").tag("54112", 1).replace("-r1-", "-"),
+        Tagger("example", "secret").tag("54112-r1"),
+        Tagger("example", "other").tag("54112"),
+    ],
+)
+def test_a_tag_that_was_not_made_for_a_restart_of_the_job_names_none(name: str) -> None:
+    assert Tagger("example", "secret").restart_of(record("RUNNING", name=name), "54112") is None
 
 
 @pytest.mark.parametrize(

@@ -208,3 +208,117 @@ def test_a_product_paid_once_is_not_charged_for_a_job_cancelled_while_it_waited(
     life = Life(unit_seconds=0, grid_units=1)
     life.look(None, [cancelled_in_queue()])
     assert (life.told, life.charged) == ([SUCCESS], [])
+
+
+def test_a_user_reads_which_node_failed_when_slurm_starts_the_job_again() -> None:
+    life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT)
+    life.look(live("PENDING", submit_time=REQUEUED_AT), [record("NODE_FAIL", elapsed=30, node_list="n2")])
+    assert life.told == [Q]
+    assert life.messages == [
+        "The node n2 failed; Slurm starts the job again from the beginning (Slurm job 77)"
+    ]
+
+
+def test_why_slurm_starts_a_job_again_is_told_once_accounting_knows_it() -> None:
+    life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT)
+    again = live("PENDING", submit_time=REQUEUED_AT, restarts=1)
+    life.look(again, None)
+    assert life.told == [Q]
+    assert life.messages == [
+        "Slurm has put the job back into the queue and starts it again from the beginning (Slurm job 77)"
+    ]
+    for _ in range(3):
+        life.look(again, [record("PREEMPTED", elapsed=30)])
+    assert life.told == [Q]
+    assert [message.partition(";")[0] for message in life.messages[1:]] == [
+        "The job was preempted, to make room for one of higher priority"
+    ]
+
+
+def test_the_record_of_an_end_that_came_before_the_requeue_was_seen_says_why() -> None:
+    life = Life()
+    failed = record("NODE_FAIL", elapsed=30, node_list="n2")
+    life.look(live("RUNNING"), [record("RUNNING", elapsed=20, node_list="n2")])
+    life.look(live("COMPLETING"), [failed])
+    life.look(live("PENDING", submit_time=REQUEUED_AT), None)
+    assert life.messages[-1].startswith("The node n2 failed")
+
+
+def test_a_job_that_runs_again_before_the_next_look_is_told_to_have_been_requeued() -> None:
+    life = Life()
+    life.look(live("RUNNING"))
+    life.look(live("RUNNING", submit_time=REQUEUED_AT, start_time=REQUEUED_AT + 1))
+    assert life.told == [R, Q, R]
+
+
+def test_a_job_that_ran_and_was_requeued_between_two_looks_is_told_why_it_waits_again() -> None:
+    life = Life()
+    life.look(live("PENDING"))
+    life.look(live("PENDING", submit_time=REQUEUED_AT), [record("NODE_FAIL", elapsed=5, node_list="n2")])
+    assert life.told == []
+    assert life.messages[0].startswith("The node n2 failed")
+
+
+def test_a_job_that_was_requeued_before_the_first_look_is_told_so() -> None:
+    life = Life()
+    life.look(live("PENDING", submit_time=REQUEUED_AT, restarts=1))
+    assert [message.partition(" and ")[0] for message in life.messages] == [
+        "Slurm has put the job back into the queue"
+    ]
+
+
+def test_a_job_that_is_requeued_and_held_is_suspended() -> None:
+    life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT)
+    for word in ("PENDING", "SPECIAL_EXIT"):
+        life.look(live(word, submit_time=REQUEUED_AT, reason="job requeued in held state"))
+    assert life.told == [Q, S]
+
+
+def test_a_job_that_is_being_cancelled_stays_so_when_slurm_requeues_it() -> None:
+    life = Life(state=JobState.CANCELING, slurm_submit_time=SUBMITTED_AT, wished_state=SUCCESS)
+    life.look(live("PENDING", submit_time=REQUEUED_AT), [record("NODE_FAIL", elapsed=5)])
+    assert (life.told, life.messages) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed"),
+    [
+        ("COMPLETED", True),
+        ("FAILED", True),
+        ("OUT_OF_MEMORY", True),
+        ("NODE_FAIL", True),
+        ("PREEMPTED", True),
+        ("CANCELLED", False),
+        ("TIMEOUT", False),
+        ("DEADLINE", False),
+    ],
+)
+def test_an_end_says_whether_the_job_may_be_started_again(word: str, allowed: bool) -> None:
+    life = Life(state=R, started_at=STARTED_AT, allow_restart=True)
+    life.look(None, [record(word, elapsed=5)])
+    assert (life.job.allow_restart, life.allowed) == (allowed, [allowed])
+
+
+def test_the_end_of_a_job_without_restarts_says_nothing_of_them() -> None:
+    life = Life(state=R, started_at=STARTED_AT)
+    life.look(None, [record("COMPLETED", elapsed=5)])
+    assert (life.job.allow_restart, life.allowed) == (None, [None])
+
+
+def test_a_job_that_we_ended_is_not_to_be_started_again() -> None:
+    life = Life(state=R, started_at=STARTED_AT, allow_restart=True, wished_state=SUCCESS)
+    life.look(None, [record("COMPLETED", elapsed=5)])
+    assert life.allowed == [False]
+
+
+def test_a_job_that_was_lost_may_be_started_again() -> None:
+    life = Life(state=R, started_at=STARTED_AT, allow_restart=True)
+    life.look(None, [], at=100)
+    life.look(None, [], at=200)
+    assert (life.told, life.allowed) == ([FAILURE], [True])
+
+
+def test_each_restart_is_charged_from_its_own_beginning() -> None:
+    life = Life(restart=2, state=R, started_at=STARTED_AT)
+    life.look(None, [record("COMPLETED", elapsed=930)])
+    assert life.charged == ["example-54112-r2-0-15", "example-54112-r2-15-16"]

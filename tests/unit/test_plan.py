@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import FacadeConfig, SuspendBy
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import Plan, checked_job_id, plan
 from slurm_provider.ucloud.jobs import Job
@@ -331,3 +331,27 @@ def test_the_owner_of_a_name_with_a_brace_is_filled_in_as_it_is(config: FacadeCo
 
 def _request(planned: Plan) -> Any:
     return planned.submit_request(local_user="alice", account="users", tag="t", job_folder="~/{job}")
+
+
+@pytest.mark.parametrize(
+    ("requeue", "suspend", "restart_on_exit", "may"),
+    [
+        (None, "suspend", None, False),
+        (None, "suspend", False, False),
+        (None, "suspend", True, True),
+        (None, "requeue-hold", None, True),
+        (True, "suspend", None, True),
+        (False, "suspend", True, False),
+    ],
+)
+def test_slurm_may_start_a_job_again_where_its_user_or_the_site_wants_it(
+    config: FacadeConfig, requeue: bool | None, suspend: str, restart_on_exit: bool | None, may: bool
+) -> None:
+    changes = {"requeue": requeue, "suspend": SuspendBy(suspend)}
+    products = [product.model_copy(update=changes) for product in config.products]
+    planned = plan(
+        seed(specification__restartOnExit=restart_on_exit), config.model_copy(update={"products": products})
+    )
+    request = planned.submit_request(local_user="alice", account="users", tag="uc-1", job_folder="/{job}")
+    assert planned.restart_on_exit is bool(restart_on_exit)
+    assert request.requeue is may

@@ -134,6 +134,7 @@ def test_every_option_stands_in_the_header() -> None:
         "#SBATCH --constraint=intel&(ib|opa)",
         '#SBATCH --chdir="/home/of bob/1"',
         '#SBATCH --output="/home/of bob/1/.ucloud/batch.log"',
+        "#SBATCH --no-requeue",
     ]
 
 
@@ -172,7 +173,13 @@ def test_what_is_not_asked_for_is_left_to_slurm() -> None:
         "ntasks-per-node",
         "chdir",
         "output",
+        "no-requeue",
     ]
+
+
+@pytest.mark.parametrize(("requeue", "line"), [(True, "#SBATCH --requeue"), (False, "#SBATCH --no-requeue")])
+def test_whether_slurm_may_requeue_a_job_is_said_whatever_slurms_default(requeue: bool, line: str) -> None:
+    assert [text for text in header(request(requeue=requeue)) if "requeue" in text] == [line]
 
 
 def test_the_header_stands_between_the_first_line_and_the_script() -> None:

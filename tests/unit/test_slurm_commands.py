@@ -159,10 +159,9 @@ def test_what_a_user_writes_into_a_job_neither_hides_nor_forges_a_row_of_sacct()
 
 
 def test_the_separator_ends_every_column_of_squeue_and_stands_where_nobody_sees_it() -> None:
-    squeue_format = Squeue("SEP").environment()["SQUEUE_FORMAT"]
-    assert squeue_format.startswith("%A")
-    assert squeue_format.endswith("SEP")
-    assert squeue_format.count("SEP") == squeue_format.count("%")
+    columns = Squeue("SEP").environment()["SQUEUE_FORMAT2"].split(",")
+    assert columns[0] == "JobID:0SEP"
+    assert all(column.endswith(":0SEP") for column in columns)
     assert not any("SEP" in word for word in Squeue("SEP").argv())
 
 
@@ -231,3 +230,36 @@ def test_an_empty_queue_is_an_answer() -> None:
 def test_a_job_that_has_ended_already_counts_as_cancelled(outcome: Outcome) -> None:
     Scancel(5).parse(outcome)
     assert Scancel(5).argv() == ["scancel", "5"]
+
+
+def test_requeued_held_and_stopped_jobs_are_shown_with_their_restarts() -> None:
+    found = {job.slurm_id: (job.state, job.reason, job.restarts) for job in live_jobs("squeue-requeued")}
+    assert found == {
+        77: ("PENDING", "BeginTime", 1),
+        78: ("PENDING", "job requeued in held state", 1),
+        79: ("SPECIAL_EXIT", "job requeued in held state", 1),
+        80: ("STOPPED", "", 0),
+    }
+
+
+def test_the_attempt_before_a_requeue_has_ended() -> None:
+    ended = [(r.slurm_id, r.state, r.elapsed_seconds) for r in records("sacct-requeued") if r.end_time]
+    assert ended == [(77, "REQUEUED", 2), (78, "REQUEUED", 2), (79, "REQUEUED", 2)]
+
+
+@pytest.mark.parametrize(
+    ("state", "derived", "out_of_memory"),
+    [
+        ("OUT_OF_MEMORY", "0:0", True),
+        ("FAILED", "0:125", True),
+        ("FAILED", "0:9", False),
+        ("FAILED", "", False),
+    ],
+)
+def test_a_step_that_was_killed_for_want_of_memory_shows_in_its_job(
+    state: str, derived: str, out_of_memory: bool
+) -> None:
+    row = recorded("sacct").splitlines(keepends=True)[0]
+    row = row[:78] + state.rjust(40) + row[118:128] + derived.rjust(8) + row[136:]
+    [record] = Sacct(0).parse(Outcome(0, row, ""))
+    assert (record.state, record.out_of_memory) == (state, out_of_memory)

@@ -1,22 +1,10 @@
-"""Slurm's states become UCloud's: the table, what may follow what, and what a user reads."""
-
-import re
-from typing import Any
+"""Slurm's states become UCloud's: the table, and what may follow what."""
 
 import pytest
 
 from slurm_provider.config import Era
-from slurm_provider.tracker.states import (
-    STUCK_REASONS,
-    UCLOUD_STATE,
-    SlurmState,
-    end_message,
-    live_message,
-    may_follow,
-    ucloud_state,
-)
+from slurm_provider.tracker.states import UCLOUD_STATE, SlurmState, ends_for_good, may_follow, ucloud_state
 from slurm_provider.ucloud.jobs import JobState
-from tests.unit.builders import record
 
 FINAL = [JobState.SUCCESS, JobState.FAILURE, JobState.EXPIRED]
 TABLE = {
@@ -81,43 +69,7 @@ def test_no_state_follows_itself(state: JobState) -> None:
     assert not may_follow(state, state)
 
 
-@pytest.mark.parametrize(
-    ("state", "details", "words"),
-    [
-        ("COMPLETED", {}, "finished"),
-        ("FAILED", {"exit_code": 3}, "exit code 3"),
-        ("FAILED", {"exit_signal": 9}, "signal 9"),
-        ("OUT_OF_MEMORY", {"exit_signal": 125}, "memory"),
-        ("CANCELLED", {"cancelled_by_uid": 0}, "cancelled by an administrator"),
-        ("CANCELLED", {"cancelled_by_uid": 1001}, "cancelled by its owner"),
-        ("TIMEOUT", {}, "time allocation"),
-        ("DEADLINE", {}, "deadline"),
-        ("NODE_FAIL", {"node_list": "n[2-3]"}, r"node failed: n\[2-3\]"),
-        ("BOOT_FAIL", {"node_list": ""}, "node failed"),
-        ("PREEMPTED", {}, "higher priority"),
-        ("REVOKED", {}, "REVOKED"),
-    ],
-)
-def test_the_end_of_a_job_is_told_in_words(state: str, details: dict[str, Any], words: str) -> None:
-    message = end_message(record(state, **details))
-    assert re.search(words, message)
-    assert state == "COMPLETED" or "Slurm job 77" in message
-
-
-def test_a_job_that_continues_is_not_told_to_start() -> None:
-    assert live_message(JobState.SUSPENDED, JobState.RUNNING) != live_message(
-        JobState.IN_QUEUE, JobState.RUNNING
-    )
-    assert "back into the queue" in live_message(JobState.RUNNING, JobState.IN_QUEUE)
-
-
-@pytest.mark.parametrize(
-    "reason", ["Resources", "Priority", "Dependency", "JobHeldUser", "BeginTime", "None"]
-)
-def test_a_reason_that_can_clear_is_not_stuck(reason: str) -> None:
-    assert reason not in STUCK_REASONS
-
-
-@pytest.mark.parametrize("reason", ["PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints"])
-def test_a_reason_that_can_never_clear_is_stuck(reason: str) -> None:
-    assert STUCK_REASONS[reason]
+def test_what_somebody_ended_or_used_up_its_time_has_ended_for_good() -> None:
+    final = {word for word in SlurmState if UCLOUD_STATE[word].is_final}
+    for_good = {"CANCELLED", "TIMEOUT", "DEADLINE", "REVOKED"}
+    assert {word for word in final if ends_for_good(word)} == for_good

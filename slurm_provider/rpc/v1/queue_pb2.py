@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/queue.proto\x12\x11slurm_provider.v1\"#\n\x13ListLiveJobsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x08LiveJobs\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.slurm_provider.v1.LiveJob\"\xf3\x01\n\x07LiveJob\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12\x11\n\tpartition\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x11\n\tnode_list\x18\t \x01(\t\x12\x13\n\x0bsubmit_time\x18\n \x01(\x03\x12\x12\n\nstart_time\x18\x0b \x01(\x03\x12\x1a\n\x12time_limit_seconds\x18\x0c \x01(\x03\x12\x0e\n\x06\x66older\x18\r \x01(\t\"G\n\x15ListAccountingRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12\x11\n\tslurm_ids\x18\x02 \x03(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x11\x41\x63\x63ountingRecords\x12\x34\n\x07records\x18\x01 \x03(\x0b\x32#.slurm_provider.v1.AccountingRecord\"\xb6\x02\n\x10\x41\x63\x63ountingRecord\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tpartition\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x1d\n\x10\x63\x61ncelled_by_uid\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x13\n\x0b\x65xit_signal\x18\t \x01(\x05\x12\x11\n\tnode_list\x18\n \x01(\t\x12\x13\n\x0bsubmit_time\x18\x0b \x01(\x03\x12\x12\n\nstart_time\x18\x0c \x01(\x03\x12\x10\n\x08\x65nd_time\x18\r \x01(\x03\x12\x17\n\x0f\x65lapsed_seconds\x18\x0e \x01(\x03\x42\x13\n\x11_cancelled_by_uid\"\x12\n\x10ListNodesRequest\"/\n\x05Nodes\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.slurm_provider.v1.Node\"\x91\x01\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x03(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08\x12\x0c\n\x04\x63pus\x18\x04 \x01(\r\x12\x13\n\x0b\x63pus_in_use\x18\x05 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x06 \x01(\x04\x12\x1b\n\x13memory_in_use_bytes\x18\x07 \x01(\x04\"\x12\n\x10GetLimitsRequest\"\xa1\x01\n\x06Limits\x12\x36\n\npartitions\x18\x01 \x03(\x0b\x32\".slurm_provider.v1.PartitionLimits\x12)\n\x03qos\x18\x02 \x03(\x0b\x32\x1c.slurm_provider.v1.QosLimits\x12\x34\n\x0c\x61ssociations\x18\x03 \x03(\x0b\x32\x1e.slurm_provider.v1.Association\"\x8c\x01\n\x0fPartitionLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_time_seconds\x18\x02 \x01(\r\x12\x11\n\tmax_nodes\x18\x03 \x01(\r\x12\x13\n\x0btotal_nodes\x18\x04 \x01(\r\x12\x16\n\x0e\x61llow_accounts\x18\x05 \x03(\t\x12\x11\n\tallow_qos\x18\x06 \x03(\t\"]\n\tQosLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_wall_seconds\x18\x02 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x03 \x01(\r\x12\r\n\x05\x66lags\x18\x04 \x03(\t\"\x81\x01\n\x0b\x41ssociation\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12\x0b\n\x03qos\x18\x04 \x03(\t\x12\x18\n\x10max_wall_seconds\x18\x05 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x06 \x01(\r2\xe4\x02\n\x0cQueueService\x12U\n\x0cListLiveJobs\x12&.slurm_provider.v1.ListLiveJobsRequest\x1a\x1b.slurm_provider.v1.LiveJobs0\x01\x12\x62\n\x0eListAccounting\x12(.slurm_provider.v1.ListAccountingRequest\x1a$.slurm_provider.v1.AccountingRecords0\x01\x12L\n\tListNodes\x12#.slurm_provider.v1.ListNodesRequest\x1a\x18.slurm_provider.v1.Nodes0\x01\x12K\n\tGetLimits\x12#.slurm_provider.v1.GetLimitsRequest\x1a\x19.slurm_provider.v1.Limitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/queue.proto\x12\x11slurm_provider.v1\"#\n\x13ListLiveJobsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x08LiveJobs\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.slurm_provider.v1.LiveJob\"\x85\x02\n\x07LiveJob\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12\x11\n\tpartition\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x11\n\tnode_list\x18\t \x01(\t\x12\x13\n\x0bsubmit_time\x18\n \x01(\x03\x12\x12\n\nstart_time\x18\x0b \x01(\x03\x12\x1a\n\x12time_limit_seconds\x18\x0c \x01(\x03\x12\x0e\n\x06\x66older\x18\r \x01(\t\x12\x10\n\x08restarts\x18\x14 \x01(\r\"G\n\x15ListAccountingRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12\x11\n\tslurm_ids\x18\x02 \x03(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x11\x41\x63\x63ountingRecords\x12\x34\n\x07records\x18\x01 \x03(\x0b\x32#.slurm_provider.v1.AccountingRecord\"\xcd\x02\n\x10\x41\x63\x63ountingRecord\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tpartition\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x1d\n\x10\x63\x61ncelled_by_uid\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x13\n\x0b\x65xit_signal\x18\t \x01(\x05\x12\x11\n\tnode_list\x18\n \x01(\t\x12\x13\n\x0bsubmit_time\x18\x0b \x01(\x03\x12\x12\n\nstart_time\x18\x0c \x01(\x03\x12\x10\n\x08\x65nd_time\x18\r \x01(\x03\x12\x17\n\x0f\x65lapsed_seconds\x18\x0e \x01(\x03\x12\x15\n\rout_of_memory\x18\x14 \x01(\x08\x42\x13\n\x11_cancelled_by_uid\"\x12\n\x10ListNodesRequest\"/\n\x05Nodes\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.slurm_provider.v1.Node\"\x91\x01\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x03(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08\x12\x0c\n\x04\x63pus\x18\x04 \x01(\r\x12\x13\n\x0b\x63pus_in_use\x18\x05 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x06 \x01(\x04\x12\x1b\n\x13memory_in_use_bytes\x18\x07 \x01(\x04\"\x12\n\x10GetLimitsRequest\"\xa1\x01\n\x06Limits\x12\x36\n\npartitions\x18\x01 \x03(\x0b\x32\".slurm_provider.v1.PartitionLimits\x12)\n\x03qos\x18\x02 \x03(\x0b\x32\x1c.slurm_provider.v1.QosLimits\x12\x34\n\x0c\x61ssociations\x18\x03 \x03(\x0b\x32\x1e.slurm_provider.v1.Association\"\x8c\x01\n\x0fPartitionLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_time_seconds\x18\x02 \x01(\r\x12\x11\n\tmax_nodes\x18\x03 \x01(\r\x12\x13\n\x0btotal_nodes\x18\x04 \x01(\r\x12\x16\n\x0e\x61llow_accounts\x18\x05 \x03(\t\x12\x11\n\tallow_qos\x18\x06 \x03(\t\"]\n\tQosLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_wall_seconds\x18\x02 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x03 \x01(\r\x12\r\n\x05\x66lags\x18\x04 \x03(\t\"\x81\x01\n\x0b\x41ssociation\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12\x0b\n\x03qos\x18\x04 \x03(\t\x12\x18\n\x10max_wall_seconds\x18\x05 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x06 \x01(\r2\xe4\x02\n\x0cQueueService\x12U\n\x0cListLiveJobs\x12&.slurm_provider.v1.ListLiveJobsRequest\x1a\x1b.slurm_provider.v1.LiveJobs0\x01\x12\x62\n\x0eListAccounting\x12(.slurm_provider.v1.ListAccountingRequest\x1a$.slurm_provider.v1.AccountingRecords0\x01\x12L\n\tListNodes\x12#.slurm_provider.v1.ListNodesRequest\x1a\x18.slurm_provider.v1.Nodes0\x01\x12K\n\tGetLimits\x12#.slurm_provider.v1.GetLimitsRequest\x1a\x19.slurm_provider.v1.Limitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,29 +36,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIVEJOBS']._serialized_start=93
   _globals['_LIVEJOBS']._serialized_end=145
   _globals['_LIVEJOB']._serialized_start=148
-  _globals['_LIVEJOB']._serialized_end=391
-  _globals['_LISTACCOUNTINGREQUEST']._serialized_start=393
-  _globals['_LISTACCOUNTINGREQUEST']._serialized_end=464
-  _globals['_ACCOUNTINGRECORDS']._serialized_start=466
-  _globals['_ACCOUNTINGRECORDS']._serialized_end=539
-  _globals['_ACCOUNTINGRECORD']._serialized_start=542
-  _globals['_ACCOUNTINGRECORD']._serialized_end=852
-  _globals['_LISTNODESREQUEST']._serialized_start=854
-  _globals['_LISTNODESREQUEST']._serialized_end=872
-  _globals['_NODES']._serialized_start=874
-  _globals['_NODES']._serialized_end=921
-  _globals['_NODE']._serialized_start=924
-  _globals['_NODE']._serialized_end=1069
-  _globals['_GETLIMITSREQUEST']._serialized_start=1071
-  _globals['_GETLIMITSREQUEST']._serialized_end=1089
-  _globals['_LIMITS']._serialized_start=1092
-  _globals['_LIMITS']._serialized_end=1253
-  _globals['_PARTITIONLIMITS']._serialized_start=1256
-  _globals['_PARTITIONLIMITS']._serialized_end=1396
-  _globals['_QOSLIMITS']._serialized_start=1398
-  _globals['_QOSLIMITS']._serialized_end=1491
-  _globals['_ASSOCIATION']._serialized_start=1494
-  _globals['_ASSOCIATION']._serialized_end=1623
-  _globals['_QUEUESERVICE']._serialized_start=1626
-  _globals['_QUEUESERVICE']._serialized_end=1982
+  _globals['_LIVEJOB']._serialized_end=409
+  _globals['_LISTACCOUNTINGREQUEST']._serialized_start=411
+  _globals['_LISTACCOUNTINGREQUEST']._serialized_end=482
+  _globals['_ACCOUNTINGRECORDS']._serialized_start=484
+  _globals['_ACCOUNTINGRECORDS']._serialized_end=557
+  _globals['_ACCOUNTINGRECORD']._serialized_start=560
+  _globals['_ACCOUNTINGRECORD']._serialized_end=893
+  _globals['_LISTNODESREQUEST']._serialized_start=895
+  _globals['_LISTNODESREQUEST']._serialized_end=913
+  _globals['_NODES']._serialized_start=915
+  _globals['_NODES']._serialized_end=962
+  _globals['_NODE']._serialized_start=965
+  _globals['_NODE']._serialized_end=1110
+  _globals['_GETLIMITSREQUEST']._serialized_start=1112
+  _globals['_GETLIMITSREQUEST']._serialized_end=1130
+  _globals['_LIMITS']._serialized_start=1133
+  _globals['_LIMITS']._serialized_end=1294
+  _globals['_PARTITIONLIMITS']._serialized_start=1297
+  _globals['_PARTITIONLIMITS']._serialized_end=1437
+  _globals['_QOSLIMITS']._serialized_start=1439
+  _globals['_QOSLIMITS']._serialized_end=1532
+  _globals['_ASSOCIATION']._serialized_start=1535
+  _globals['_ASSOCIATION']._serialized_end=1664
+  _globals['_QUEUESERVICE']._serialized_start=1667
+  _globals['_QUEUESERVICE']._serialized_end=2023
 # @@protoc_insertion_point(module_scope)

@@ -77,6 +77,7 @@ class LiveJob(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     TIME_LIMIT_SECONDS_FIELD_NUMBER: _builtins.int
     FOLDER_FIELD_NUMBER: _builtins.int
+    RESTARTS_FIELD_NUMBER: _builtins.int
     slurm_id: _builtins.int
     name: _builtins.str
     comment: _builtins.str
@@ -92,6 +93,10 @@ class LiveJob(_message.Message):
     time_limit_seconds: _builtins.int
     """0 stands for "no limit"."""
     folder: _builtins.str
+    restarts: _builtins.int
+    """How often Slurm has put the job back into the queue: it keeps its id, and
+    gets a new submit time. A job that got a used id is at 0.
+    """
     def __init__(
         self,
         *,
@@ -108,10 +113,11 @@ class LiveJob(_message.Message):
         start_time: _builtins.int = ...,
         time_limit_seconds: _builtins.int = ...,
         folder: _builtins.str = ...,
+        restarts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "folder", b"folder", "name", b"name", "node_list", b"node_list", "partition", b"partition", "reason", b"reason", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "time_limit_seconds", b"time_limit_seconds", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "folder", b"folder", "name", b"name", "node_list", b"node_list", "partition", b"partition", "reason", b"reason", "restarts", b"restarts", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "time_limit_seconds", b"time_limit_seconds", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,6 +193,7 @@ class AccountingRecord(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ELAPSED_SECONDS_FIELD_NUMBER: _builtins.int
+    OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
     slurm_id: _builtins.int
     name: _builtins.str
     user: _builtins.str
@@ -204,6 +211,10 @@ class AccountingRecord(_message.Message):
     end_time: _builtins.int
     elapsed_seconds: _builtins.int
     """Time in use, without the time that the job was suspended."""
+    out_of_memory: _builtins.bool
+    """Whether the job or one of its steps was killed for want of memory. A job
+    whose step was is FAILED for Slurm when its script passes the failure on.
+    """
     def __init__(
         self,
         *,
@@ -221,10 +232,11 @@ class AccountingRecord(_message.Message):
         start_time: _builtins.int = ...,
         end_time: _builtins.int = ...,
         elapsed_seconds: _builtins.int = ...,
+        out_of_memory: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid", "cancelled_by_uid", b"cancelled_by_uid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid", "account", b"account", "cancelled_by_uid", b"cancelled_by_uid", "elapsed_seconds", b"elapsed_seconds", "end_time", b"end_time", "exit_code", b"exit_code", "exit_signal", b"exit_signal", "name", b"name", "node_list", b"node_list", "partition", b"partition", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid", "account", b"account", "cancelled_by_uid", b"cancelled_by_uid", "elapsed_seconds", b"elapsed_seconds", "end_time", b"end_time", "exit_code", b"exit_code", "exit_signal", b"exit_signal", "name", b"name", "node_list", b"node_list", "out_of_memory", b"out_of_memory", "partition", b"partition", "slurm_id", b"slurm_id", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cancelled_by_uid: _TypeAlias = _typing.Literal["cancelled_by_uid"]  # noqa: Y015
     _WhichOneofArgType__cancelled_by_uid: _TypeAlias = _typing.Literal["_cancelled_by_uid", b"_cancelled_by_uid"]  # noqa: Y015

@@ -41,6 +41,7 @@ class SubmitRequest(_message.Message):
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     TASKS_PER_NODE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    REQUEUE_FIELD_NUMBER: _builtins.int
     local_user: _builtins.str
     name: _builtins.str
     """The job name: what the job is found by when its id is not known."""
@@ -71,6 +72,10 @@ class SubmitRequest(_message.Message):
     """
     tasks_per_node: _builtins.int
     """0 is 1. They share what a node gives, and each has cpus_per_task."""
+    requeue: _builtins.bool
+    """Whether Slurm may put the job back into the queue to start it again from
+    the beginning: after a node failure, a preemption, an admin's requeue.
+    """
     @_builtins.property
     def confined_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfinedPath]: ...
     @_builtins.property
@@ -99,10 +104,11 @@ class SubmitRequest(_message.Message):
         start_within_seconds: _builtins.int = ...,
         tasks_per_node: _builtins.int = ...,
         options: _abc.Iterable[Global___SbatchOption] | None = ...,
+        requeue: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "options", b"options", "partition", b"partition", "qos", b"qos", "script", b"script", "start_within_seconds", b"start_within_seconds", "tasks_per_node", b"tasks_per_node", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "options", b"options", "partition", b"partition", "qos", b"qos", "requeue", b"requeue", "script", b"script", "start_within_seconds", b"start_within_seconds", "tasks_per_node", b"tasks_per_node", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,7 @@ from .polling import poll_everything
 from .provider import ProviderClient
 from .restarts import Restarts
 from .sharing import Sharing
-from .wire import CoreError, JsonObject, integer, items_of, now_ms, text
+from .wire import FINAL_STATES, CoreError, JsonObject, integer, items_of, now_ms, text
 from .world import Failure, World
 
 
@@ -34,9 +34,15 @@ class Door:
         self._restarts = restarts
 
     async def create(self, raw: bytes) -> JsonObject:
-        """Send a Bulk<Job> to the provider byte for byte; new ids get a row, deleted if it is refused."""
+        """Send a Bulk<Job> to the provider byte for byte; new ids get a row, deleted if it is refused.
+
+        A known job is created once more: its row is reopened if the provider allows a restart.
+        """
         jobs = items_of(json.loads(raw))
         new = [job["id"] for job in jobs if self._world.jobs.add(copy.deepcopy(job))]
+        for row in (self._world.jobs.get(job["id"]) for job in jobs):
+            if row["status"]["state"] in FINAL_STATES and row["status"]["allowRestart"]:
+                self._world.jobs.reopen(row)
         user = jobs[0]["owner"]["createdBy"] if jobs else None
         answer = await self._provider.call("POST", "jobs", raw, user=user)
         if not answer.ok:

@@ -65,7 +65,7 @@ class JobBook:
 
     def reopen(self, row: JsonObject) -> None:
         """Make an ended job one that waits, as before its first start."""
-        row["status"] |= {"state": "IN_QUEUE", "startedAt": None, "expiresAt": None}
+        row["status"] |= {"state": "IN_QUEUE", "startedAt": None, "expiresAt": None, "allowRestart": False}
         self.ended_by_user.discard(row["id"])
 
     def tell_first(self, row: JsonObject) -> None:
