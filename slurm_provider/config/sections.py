@@ -357,14 +357,14 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
-    categories: dict[Identifier, Category] = {}
-    """How product categories are paid for; one that is not named has the defaults."""
     licenses: dict[str, License] = {}
     modules: Modules = Modules()
     system: System = System()
     applications: dict[ApplicationVersion, InstalledApplication] = {}
     sbatch: Sbatch = Sbatch()
     virtual_machines: VirtualMachines = VirtualMachines()
+    categories: dict[Identifier, Category] = {}
+    """How product categories are paid for; one that is not named has the defaults."""
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 

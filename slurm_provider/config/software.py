@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from slurm_provider.config.base import Section
+from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.directives import DEFAULT_ALLOWED, refusal
 
 ApplicationVersion = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
@@ -20,7 +20,7 @@ def _may_be_allowed(name: str) -> str:
 class Modules(Section):
     """Lmod or Environment Modules on the nodes."""
 
-    init: str | None = Field(default=None, pattern=r"^/")
+    init: AbsolutePath | None = None
     """The file that defines `module` for bash; by default the usual places are tried."""
 
 

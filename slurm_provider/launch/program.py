@@ -66,7 +66,6 @@ def program(
         ran_by,
         command=[*([path_line(ran_by.software)] if ran_by.software else []), *run.lines],
         in_batch_step=run.is_batch,
-        shares_nodes=allowed.tasks_per_node > 1,
     )
     return Body(script, values, allowed, interfaces=run.interfaces, image=ran_by.image)
 
