@@ -21,8 +21,10 @@ from slurm_provider.config.sections import (
     Tracker,
 )
 from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
+from slurm_provider.config.today import Category, Frequency, Orphans
 
 __all__ = [
+    "Category",
     "Cluster",
     "ConfigError",
     "Containers",
@@ -30,10 +32,12 @@ __all__ = [
     "Drive",
     "Era",
     "FacadeConfig",
+    "Frequency",
     "Image",
     "InstalledApplication",
     "License",
     "Modules",
+    "Orphans",
     "Product",
     "Runtime",
     "Sbatch",

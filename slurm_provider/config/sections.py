@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.config.software import (
     ApplicationVersion,
     InstalledApplication,
@@ -16,17 +17,10 @@ from slurm_provider.config.software import (
     Sbatch,
     System,
 )
+from slurm_provider.config.today import Category, Orphans
 
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError("must be an absolute path")
-    if not path.strip("/"):
-        raise ValueError("must be a folder below /")
-    return path.rstrip("/")
 
 
 def _endpoint(address: str) -> str:
@@ -69,18 +63,11 @@ def _image_cache(folder: str) -> str:
     return folder.rstrip("/")
 
 
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Argument = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
 ImageCache = Annotated[str, AfterValidator(_image_cache)]
 File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 JobFolder = Annotated[str, AfterValidator(_job_folder)]
-
-
-class Section(BaseModel):
-    """A section in which an unknown key is an error, so that a misspelt one is never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -113,6 +100,9 @@ class Core(Section):
     era: Era = Era.SEEDS
     issuer: str = "cloud.sdu.dk"
     timeout_seconds: float = Field(default=10, gt=0)
+    register_products: bool = False
+    """Whether today's Core is told of the products at each start."""
+    orphans: Orphans = Orphans()
 
 
 class Facade(Section):
@@ -185,6 +175,11 @@ class Cluster(Section):
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
     containers: Containers | None = None
 
+    register_outside_jobs: bool = False
+    """Whether today's Core is told of jobs that mapped users have submitted without it."""
+    report_outside_usage: bool = False
+    """Whether what they use is reported as well."""
+
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
         if self.sidecar.startswith("tcp:") and self.tls is None:
@@ -252,6 +247,16 @@ class Product(Section):
     gpu: int = Field(default=0, ge=0)
     grid_units: int | None = Field(default=None, ge=1)
     """Units in one charge; 15 for products paid by the minute, else 1."""
+    price: int | None = Field(default=None, ge=0)
+    """What one unit of one replica's use costs, in the category's accounting unit.
+
+    For a category paid by its resource the number of its cores (or GPUs, …), for one paid in money the
+    price times 1,000,000. Needed to register the product; otherwise Core's own price is the default.
+    """
+    description: str = ""
+    cpu_model: str = ""
+    memory_model: str = ""
+    gpu_model: str = ""
     suspend: SuspendBy = SuspendBy.SUSPEND
     support: Support | None = None
 
@@ -302,8 +307,25 @@ class FacadeConfig(BaseModel):
     system: System = System()
     applications: dict[ApplicationVersion, InstalledApplication] = {}
     sbatch: Sbatch = Sbatch()
+    categories: dict[Identifier, Category] = {}
+    """How product categories are paid for; one that is not named has the defaults."""
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
+
+    @model_validator(mode="after")
+    def _possible_with_this_core(self) -> Self:
+        """Refuse what only today's Core can do, and what it could not do with what is there."""
+        outside = [name for name, cluster in self.clusters.items() if cluster.register_outside_jobs]
+        if self.core.era is not Era.TODAY and (outside or self.core.register_products):
+            raise ValueError('registering products or jobs needs core.era = "today"')
+        without = [p.id for p in self.products if p.price is None]
+        if self.core.register_products and without:
+            raise ValueError(f"core.register_products needs each product's price; '{without[0]}' has none")
+        return self
+
+    def category(self, name: str) -> Category:
+        """Return how a product category is paid for."""
+        return self.categories.get(name, Category())
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""

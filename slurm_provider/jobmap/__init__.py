@@ -6,6 +6,7 @@ Times in it are epoch seconds.
 
 from slurm_provider.jobmap.door import Door
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.outside import OutsideJob
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
@@ -18,6 +19,7 @@ from slurm_provider.jobmap.rows import (
     UserMapping,
 )
 from slurm_provider.jobmap.store import JobMap, UnmappedError
+from slurm_provider.jobmap.suspects import Suspect
 
 __all__ = [
     "Attempt",
@@ -30,7 +32,9 @@ __all__ = [
     "Outbox",
     "OutboxItem",
     "OutboxKind",
+    "OutsideJob",
     "Submission",
+    "Suspect",
     "UnmappedError",
     "UserMapping",
 ]

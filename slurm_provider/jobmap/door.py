@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from slurm_provider.jobmap.outbox import Outbox
-from slurm_provider.jobmap.store import JobMap
+from slurm_provider.jobmap.store import JobMap, UsageOf
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -24,10 +24,12 @@ class Door:
         self._thread = thread
 
     @classmethod
-    async def open(cls, path: str | Path, clock: Callable[[], float]) -> Self:
+    async def open(
+        cls, path: str | Path, clock: Callable[[], float], usage_of: UsageOf | None = None
+    ) -> Self:
         """Open the file in its thread."""
         thread = ThreadPoolExecutor(1, "jobmap")
-        jobmap = await asyncio.get_running_loop().run_in_executor(thread, JobMap, path, clock)
+        jobmap = await asyncio.get_running_loop().run_in_executor(thread, JobMap, path, clock, usage_of)
         return cls(jobmap, thread)
 
     async def call(

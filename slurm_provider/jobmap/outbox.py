@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.rows import OutboxItem, OutboxKind
-from slurm_provider.ucloud.control import JobUpdate, JobUpdateItem
+from slurm_provider.ucloud.control import JobUpdate, JobUpdateItem, UsageItem
 
 
 class Outbox:
@@ -22,6 +22,17 @@ class Outbox:
     def post_update(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update of a job, likewise."""
         self.post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+
+    def post_usage(self, job_id: str, usage: UsageItem) -> None:
+        """Queue the total of a job, likewise, unless the same one waits already."""
+        body = usage.model_dump_json()
+        waiting = self._file.db.query(
+            "SELECT body FROM outbox WHERE job_id = ? AND kind = 'usage'"
+            " AND delivered_at IS NULL AND refused_at IS NULL ORDER BY id DESC LIMIT 1",
+            [job_id],
+        )
+        if next(waiting, {}).get("body") != body:
+            self.post(job_id, OutboxKind.USAGE, body)
 
     def undelivered(self, limit: int) -> list[OutboxItem]:
         """Return the oldest items that Core has not taken, in order."""
@@ -55,8 +66,17 @@ class Outbox:
         return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
 
     def delivered(self, items: Iterable[OutboxItem]) -> None:
-        """Note that Core has taken these items."""
+        """Note that Core has taken these items; of a job's totals only the last one is kept."""
+        items = list(items)
         self._note(items, {"delivered_at": self._file.now(), "last_error": None})
+        totals = [item for item in items if item.kind is OutboxKind.USAGE]
+        with self._file.writing():
+            for item in totals:
+                self._file.db.execute(
+                    "DELETE FROM outbox WHERE job_id = ? AND kind = 'usage' AND delivered_at IS NOT NULL"
+                    " AND id < ?",
+                    [item.job_id, item.id],
+                )
 
     def not_delivered(self, items: Iterable[OutboxItem], error: str) -> None:
         """Note why these items have to be tried again."""

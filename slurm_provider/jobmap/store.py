@@ -8,6 +8,7 @@ from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
@@ -18,7 +19,8 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
-from slurm_provider.ucloud.control import ChargeItem, JobUpdate
+from slurm_provider.jobmap.suspects import Suspects
+from slurm_provider.ucloud.control import ChargeItem, JobUpdate, UsageItem
 from slurm_provider.ucloud.jobs import JobState
 
 FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
@@ -26,6 +28,10 @@ FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 Decision = Callable[[JobRow], JobChange | None]
 """What is decided about a job as it is now: a change, or None to leave it."""
+
+
+UsageOf = Callable[[JobRow], UsageItem | None]
+"""What is told of a job's usage to a Core that takes totals; None when nothing is."""
 
 
 class UnmappedError(LookupError):
@@ -36,13 +42,16 @@ class JobMap:
     """The SQLite file at `path`, made and migrated when it is opened.
 
     One program writes (the façade); the command line adds mappings and reads. `clock` gives the
-    epoch second.
+    epoch second. With `usage_of` Core is told a job's total where it would be told its charges.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], float], usage_of: UsageOf | None = None) -> None:
+        self._usage_of = usage_of
         self._file = SqliteFile(path, clock)
         self._db = self._file.db
         self.outbox = Outbox(self._file)
+        self.suspects = Suspects(self._file)
+        self.outside = OutsideJobs(self._file)
 
     def close(self) -> None:
         """Close the file."""
@@ -112,6 +121,8 @@ class JobMap:
             self._db.table("attempts").upsert(asdict(attempt), pk=("job_id", "slurm_id", "submit_time"))
         for charge in change.charges:
             self._charge(charge)
+        if change.charges or change.reports_usage:
+            self._report_usage(change.job_id)
         for update in change.updates:
             self.outbox.post_update(change.job_id, update)
 
@@ -120,10 +131,17 @@ class JobMap:
         if self._db.execute("SELECT 1 FROM charges WHERE charge_id = ?", [charge.charge_id]).fetchone():
             return
         self._db.table("charges").insert(row)
+        if self._usage_of is not None:
+            return
         item = ChargeItem(
             id=charge.job_id, chargeId=charge.charge_id, units=charge.units, periods=charge.periods
         )
         self.outbox.post(charge.job_id, OutboxKind.CHARGE, item.model_dump_json())
+
+    def _report_usage(self, job_id: str) -> None:
+        job = self.job(job_id)
+        if job and self._usage_of and (usage := self._usage_of(job)):
+            self.outbox.post_usage(job_id, usage)
 
     def tell(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update for Core about a job that need not be in the map."""

@@ -123,7 +123,6 @@ def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = (), render: Ren
             ran_by,
             command=[*([path_line(ran_by.software)] if ran_by.software else []), *run.lines],
             in_batch_step=run.is_batch,
-            shares_nodes=allowed.tasks_per_node > 1,
         ),
         values=values,
         options=allowed,

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 
 from google.protobuf import json_format
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import FacadeConfig, Product
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import plan
 from slurm_provider.launch.template import Interface
-from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, grid_units
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
 from slurm_provider.tracker.peers import connected
 from slurm_provider.tracker.rendering import render_apart
 from slurm_provider.ucloud.control import JobUpdate
@@ -73,7 +73,7 @@ class Intake:
         if planned.time_is_default and request.time_limit_seconds:
             updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
         updates += [JobUpdate(status=_target(interface)) for interface in planned.interfaces]
-        unit_seconds = self._unit_seconds(job)
+        paid = self._payment(job, planned.product)
         now = int(self._clock())
         row = JobRow(
             job_id=job.id,
@@ -89,8 +89,9 @@ class Intake:
             partition=request.partition,
             qos=request.qos,
             tag=tag,
-            unit_seconds=unit_seconds,
-            grid_units=planned.product.grid_units or grid_units(unit_seconds),
+            unit_seconds=paid.unit_seconds,
+            grid_units=paid.grid_units,
+            unit_price=paid.unit_price,
             created_at=job.createdAt // 1000 if job.createdAt else now,
             time_limit_seconds=request.time_limit_seconds or None,
             submit_request=json_format.MessageToJson(request, preserving_proto_field_name=True),
@@ -102,12 +103,12 @@ class Intake:
             raise UnmappedError("the job names no owner")
         return await self._jobmap.call(JobMap.local_identity, job.owner.createdBy, job.owner.project)
 
-    def _unit_seconds(self, job: Job) -> int:
-        product = job.status.resolvedProduct if job.status else None
-        unit = (product.unitOfPrice if product else None) or DEFAULT_PRICE_UNIT
-        if unit not in UNIT_SECONDS:
-            raise JobRefused(f"the machine type is paid by '{unit}', which this provider does not know")
-        return UNIT_SECONDS[unit]
+    def _payment(self, job: Job, product: Product) -> Payment:
+        resolved = job.status.resolvedProduct if job.status else None
+        try:
+            return payment(resolved, product, self._config)
+        except PaymentUnknown as error:
+            raise JobRefused(str(error)) from error
 
 
 def _target(interface: Interface) -> str:

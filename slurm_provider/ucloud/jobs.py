@@ -152,14 +152,23 @@ class Application(Received):
         return (wrapped.description if wrapped else None) or ToolDescription()
 
 
+class ResolvedCategory(Received):
+    """How today's Core has a product category paid for."""
+
+    accountingFrequency: OptionalText = None
+    freeToUse: bool | None = None
+
+
 class ResolvedProduct(Received):
     """The parts of a product that a provider needs, in either era's form."""
 
     name: Text = ""
+    category: ResolvedCategory | None = None
     unitOfPrice: OptionalText = None
     cpuModel: OptionalText = None
     memoryModel: OptionalText = None
     gpuModel: OptionalText = None
+    price: int | None = None
 
 
 class JobStatus(Received):
@@ -175,10 +184,17 @@ class Job(Received):
     """A job. Its times are epoch milliseconds, as everywhere at UCloud's edge."""
 
     id: Text
+    providerGeneratedId: OptionalText = None
     createdAt: EpochMilliseconds | None = None
     owner: ResourceOwner | None = None
     specification: JobSpecification | None = None
     status: JobStatus | None = None
+
+
+class JobPage(Received):
+    """A page of jobs (UCloud's PageV2)."""
+
+    items: list[Job] | None = None
 
 
 class UnreadJob(RootModel[Any]):

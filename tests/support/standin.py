@@ -182,6 +182,13 @@ class CoreStandin:
         )
         return dict(record["item"]["update"])
 
+    async def registered(self, slurm_id: int | str) -> list[Json]:
+        """Core's rows of jobs that the provider has registered for a Slurm job."""
+        headers = {"Authorization": f"Bearer {await self.provider_token()}"}
+        query = {"itemsPerPage": "250", "filterApplication": "unknown"}
+        page = _read(await self._http.get("/api/jobs/control/browse", params=query, headers=headers))
+        return [row for row in page["items"] if f"/{slurm_id}/" in row.get("providerGeneratedId", "")]
+
     async def job(self, job_id: str) -> Json:
         """Core's row of a job."""
         return await self._door("GET", "job", params={"id": job_id})

@@ -147,7 +147,7 @@ def test_the_tasks_of_a_node_share_its_cores_and_a_replica_stays_one_task(config
     sbatch = {"ntasks-per-node": {"type": "word", "word": "2"}}
     planned = plan(seed(**{f"{INVOCATION}__sbatch": sbatch}), config)
     assert (_request(planned).tasks_per_node, _request(planned).cpus_per_task) == (2, 2)
-    assert 'srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --input=none' in planned.script
+    assert 'srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ' in planned.script
 
 
 def test_a_job_knows_its_machine(config: FacadeConfig) -> None:
@@ -195,6 +195,10 @@ def test_files_among_the_resources_must_lie_in_their_drive(config: FacadeConfig)
 
 
 REFUSED = {
+    "a NUL that a template makes": (
+        {f"{INVOCATION}__invocation": [{"type": "jinja", "template": "{{ '\\0' }}"}]},
+        "holds a NUL",
+    ),
     "a template beside other parts": (
         {f"{INVOCATION}__invocation": [{"type": "word", "word": "a"}, {"type": "jinja", "template": "b"}]},
         "a template beside other parts",
