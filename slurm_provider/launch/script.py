@@ -79,7 +79,6 @@ def batch_script(facts: Facts, ran_by: Backend, *, command: Sequence[str], in_ba
     launcher = "\n".join(part for part in (ran_by.launcher_begin, middle, ran_by.surroundings) if part)
     if len(launcher.encode()) > _COMMAND_BYTES:
         raise LaunchError("the job has too many files; give it a folder that holds them")
-    start = _IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA
     return _BATCH_SCRIPT.format(
         job_id=facts.job_id,
         variables=facts.exports(),
@@ -87,7 +86,7 @@ def batch_script(facts: Facts, ran_by: Backend, *, command: Sequence[str], in_ba
         command=_here_document(text),
         launcher=_here_document(launcher),
         before="".join(f"\n{part}" for part in ran_by.before),
-        start=start,
+        start=_IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA,
         after="".join(f"\n{part}" for part in ran_by.after),
     )
 
