@@ -192,3 +192,9 @@ def m006_restarts(db: Database) -> None:
         ALTER TABLE attempts ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE charges ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;
     """)
+
+
+@migrations()
+def m007_slurm_ids(db: Database) -> None:
+    """Find jobs by their Slurm ids, however long the history is."""
+    db.execute("CREATE INDEX jobs_slurm ON jobs (cluster, slurm_id)")

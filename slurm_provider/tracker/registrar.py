@@ -80,7 +80,8 @@ class Registrar:
     async def look(self, live: Sequence[LiveJob]) -> None:
         """Register the outside jobs among these."""
         name = self._cluster.name
-        ours = await self._jobmap.call(lambda jobmap: jobmap.outside.ours(name))
+        ids = [job.slurm_id for job in live]
+        ours = await self._jobmap.call(lambda jobmap: jobmap.outside.ours(name, ids))
         users, projects = await self._jobmap.call(JobMap.mappings)
         found = {
             job.slurm_id: (job, owner)

@@ -215,7 +215,7 @@ async def test_a_lost_answer_makes_no_second_registration(office: Office) -> Non
     with pytest.raises(CoreUnavailable):
         await office.registrar().look([job])
     await office.registrar().look([job])  # too soon: the first may still be on its way
-    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc")) == {}
+    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc", [job.slurm_id])) == {}
     office.now += 60
     requeued = live("PENDING", name="train", comment="", slurm_id=job.slurm_id, submit_time=9_500)
     await office.registrar().look([requeued])
@@ -234,7 +234,9 @@ async def test_a_lost_job_map_makes_no_second_registration(office: Office, tmp_p
     await office.door.call(JobMap.map_user, CAROL)
     await office.registrar().look([job])
     assert len(await office.core.registered(job.slurm_id)) == 1
-    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc")) == {job.slurm_id: None}
+    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc", [job.slurm_id])) == {
+        job.slurm_id: None
+    }
 
 
 async def test_what_core_refuses_is_not_asked_again(office: Office) -> None:
@@ -252,4 +254,5 @@ async def test_jobs_of_others_and_of_no_product_stay_unknown(office: Office) -> 
     for _ in range(2):
         await registrar.look([unmapped, elsewhere])
     assert office.cluster.asked == [elsewhere.slurm_id]
-    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc")) == {}
+    ids = [unmapped.slurm_id, elsewhere.slurm_id]
+    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc", ids)) == {}
