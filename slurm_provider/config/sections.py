@@ -8,16 +8,19 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from slurm_provider.config.base import AbsolutePath, Section
+from slurm_provider.config.software import (
+    ApplicationVersion,
+    InstalledApplication,
+    License,
+    Modules,
+    Sbatch,
+    System,
+)
+from slurm_provider.config.today import Category, Orphans
+
 SlurmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError("must be an absolute path")
-    if not path.strip("/"):
-        raise ValueError("must be a folder below /")
-    return path.rstrip("/")
 
 
 def _endpoint(address: str) -> str:
@@ -54,16 +57,17 @@ def _job_folder(template: str) -> str:
     return template
 
 
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+def _image_cache(folder: str) -> str:
+    if not folder.startswith(("/", "~/")):
+        raise ValueError("must begin with / or ~/")
+    return folder.rstrip("/")
+
+
+Argument = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+ImageCache = Annotated[str, AfterValidator(_image_cache)]
 File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 JobFolder = Annotated[str, AfterValidator(_job_folder)]
-
-
-class Section(BaseModel):
-    """A section in which an unknown key is an error, so that a misspelt one is never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -96,6 +100,9 @@ class Core(Section):
     era: Era = Era.SEEDS
     issuer: str = "cloud.sdu.dk"
     timeout_seconds: float = Field(default=10, gt=0)
+    register_products: bool = False
+    """Whether today's Core is told of the products at each start."""
+    orphans: Orphans = Orphans()
 
 
 class Facade(Section):
@@ -126,6 +133,39 @@ class Tracker(Section):
     limits_interval_seconds: float = Field(default=60, gt=0)
 
 
+class Runtime(StrEnum):
+    """What runs container images on the compute nodes."""
+
+    APPTAINER = "apptainer"
+    SINGULARITY = "singularity"
+    PODMAN = "podman"
+    CHARLIECLOUD = "charliecloud"
+
+
+class Containers(Section):
+    """How container images are run on the nodes of a cluster, and where they lie."""
+
+    runtime: Runtime
+    command: list[Argument] = []
+    """The program, and options that stand before its subcommand; else the runtime's own name."""
+    options: list[Argument] | None = None
+    """Instead of the options that the runtime is given by default."""
+    gpu_options: list[Argument] | None = None
+    """The same for products with GPUs, in addition."""
+    images: AbsolutePath | None = None
+    """The folder of images, named after the application's image."""
+    pull: bool = False
+    """Whether images that are not there are fetched from their registry."""
+    cache: ImageCache = "~/.cache/ucloud-images"
+    """Where Apptainer's pulled images are kept; `~` is the user's home."""
+
+    @model_validator(mode="after")
+    def _pulls(self) -> Self:
+        if self.pull and self.runtime is Runtime.CHARLIECLOUD:
+            raise ValueError("charliecloud runs image folders and pulls none; leave out pull")
+        return self
+
+
 class Cluster(Section):
     """One Slurm cluster, reached through its sidecar."""
 
@@ -133,6 +173,12 @@ class Cluster(Section):
     tls: Tls | None = None
     job_folder: JobFolder = "~/ucloud-jobs/{job}"
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
+    containers: Containers | None = None
+
+    register_outside_jobs: bool = False
+    """Whether today's Core is told of jobs that mapped users have submitted without it."""
+    report_outside_usage: bool = False
+    """Whether what they use is reported as well."""
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
@@ -151,10 +197,19 @@ class Drive(Section):
 
 
 class Image(Section):
-    """A container image and the folder of installed software that stands for it, put on PATH."""
+    """A container image: the folder of installed software that stands for it, or the file that holds it."""
 
     name: str = Field(min_length=1)
-    software: AbsolutePath
+    software: AbsolutePath | None = None
+    """Put on PATH."""
+    file: AbsolutePath | None = None
+    """What the cluster's container runtime runs, wherever it lies."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.software is None) == (self.file is None):
+            raise ValueError("needs either software or file")
+        return self
 
 
 SupportBlock = Mapping[str, bool]
@@ -192,6 +247,16 @@ class Product(Section):
     gpu: int = Field(default=0, ge=0)
     grid_units: int | None = Field(default=None, ge=1)
     """Units in one charge; 15 for products paid by the minute, else 1."""
+    price: int | None = Field(default=None, ge=0)
+    """What one unit of one replica's use costs, in the category's accounting unit.
+
+    For a category paid by its resource the number of its cores (or GPUs, …), for one paid in money the
+    price times 1,000,000. Needed to register the product; otherwise Core's own price is the default.
+    """
+    description: str = ""
+    cpu_model: str = ""
+    memory_model: str = ""
+    gpu_model: str = ""
     suspend: SuspendBy = SuspendBy.SUSPEND
     requeue: bool | None = None
     """Whether Slurm may start a job again from the beginning, e.g. after a node failure or a preemption.
@@ -257,8 +322,30 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
+    categories: dict[Identifier, Category] = {}
+    """How product categories are paid for; one that is not named has the defaults."""
+    licenses: dict[str, License] = {}
+    modules: Modules = Modules()
+    system: System = System()
+    applications: dict[ApplicationVersion, InstalledApplication] = {}
+    sbatch: Sbatch = Sbatch()
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
+
+    @model_validator(mode="after")
+    def _possible_with_this_core(self) -> Self:
+        """Refuse what only today's Core can do, and what it could not do with what is there."""
+        outside = [name for name, cluster in self.clusters.items() if cluster.register_outside_jobs]
+        if self.core.era is not Era.TODAY and (outside or self.core.register_products):
+            raise ValueError('registering products or jobs needs core.era = "today"')
+        without = [p.id for p in self.products if p.price is None]
+        if self.core.register_products and without:
+            raise ValueError(f"core.register_products needs each product's price; '{without[0]}' has none")
+        return self
+
+    def category(self, name: str) -> Category:
+        """Return how a product category is paid for."""
+        return self.categories.get(name, Category())
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""

@@ -56,7 +56,7 @@ class CoreClient:
 
     async def update(self, items: Sequence[str]) -> None:
         """Send job updates (`jobs/control/update`), each the JSON of one item."""
-        await self._control("POST", "/api/jobs/control/update", body=_bulk(items))
+        await self.control("POST", "/api/jobs/control/update", body=bulk(items))
 
     async def charge(self, items: Sequence[str]) -> ChargeAnswer:
         """Charge for usage (`chargeCredits`), each item the JSON of one charge."""
@@ -67,7 +67,7 @@ class CoreClient:
         return await self._charge_call("/api/jobs/control/checkCredits", items)
 
     async def _charge_call(self, path: str, items: Sequence[str]) -> ChargeAnswer:
-        return _parse(await self._control("POST", path, body=_bulk(items)), ChargeAnswer)
+        return parse(await self.control("POST", path, body=bulk(items)), ChargeAnswer)
 
     async def retrieve(self, job_id: str) -> Job:
         """Return a job of ours as Core knows it, with its application and product."""
@@ -77,20 +77,28 @@ class CoreClient:
             "includeApplication": "true",
             "includeParameters": "true",
         }
-        return _parse(await self._control("GET", "/api/jobs/control/retrieve", query=flags), Job)
+        return parse(await self.control("GET", "/api/jobs/control/retrieve", query=flags), Job)
 
-    async def _control(
+    async def control(
         self, method: str, path: str, *, body: str | None = None, query: dict[str, str] | None = None
     ) -> bytes:
+        """Make any call of the control API; return the body of its answer."""
         response = await self._authorized(method, path, body, query)
         if response.status_code in NOT_AUTHORIZED:
             # A token that Core no longer takes looks like any other 403: try once with a new one.
             self._renew_at = 0.0
             response = await self._authorized(method, path, body, query)
-            if response.status_code in NOT_AUTHORIZED:
+            if response.status_code in NOT_AUTHORIZED and not await self._is_about_the_call(response):
                 why = _why(response) or response.reason_phrase
                 raise CoreUnavailable(f"Core does not take our token: {why} (HTTP {response.status_code})")
         return _content(response)
+
+    async def _is_about_the_call(self, response: httpx.Response) -> bool:
+        """Return whether a 403 is about what was asked for: if Core takes our token for another call."""
+        if response.status_code != httpx.codes.FORBIDDEN:
+            return False
+        other = await self._authorized("GET", "/api/jobs/control/browse", None, {"itemsPerPage": "1"})
+        return other.is_success
 
     async def _authorized(
         self, method: str, path: str, body: str | None, query: dict[str, str] | None
@@ -104,7 +112,7 @@ class CoreClient:
                 answer = _content(await self._send("POST", "/auth/providers/refresh", body))
             except CoreRefused as error:
                 raise CoreUnavailable(f"Core does not take our refresh token: {error}") from error
-            token = _parse(answer, RefreshAnswer).responses[0].accessToken
+            token = parse(answer, RefreshAnswer).responses[0].accessToken
             self._renew_at = _expiry(token) - RENEW_BEFORE_SECONDS
             self._token = token
         return self._token
@@ -152,11 +160,13 @@ def _expiry(token: str) -> float:
         ) from error
 
 
-def _bulk(items: Sequence[str]) -> str:
+def bulk(items: Sequence[str]) -> str:
+    """Return a bulk request of items that are JSON already."""
     return f'{{"items":[{",".join(items)}]}}'
 
 
-def _parse(body: bytes, model: type[Answer]) -> Answer:
+def parse(body: bytes, model: type[Answer]) -> Answer:
+    """Return an answer as this model; raise CoreUnavailable for one that is something else."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

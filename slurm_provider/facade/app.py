@@ -3,10 +3,11 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import Era, FacadeConfig
 from slurm_provider.core import CoreClient
 from slurm_provider.facade import errors, health, integration, jobs
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
@@ -19,6 +20,7 @@ from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.tracker import Tracker
+from slurm_provider.tracker.usage import usage_of
 from slurm_provider.tracker.utilization import UtilizationCache
 from slurm_provider.ucloud.bulk import ErrorMessage
 
@@ -52,7 +54,8 @@ def create_app(config: FacadeConfig) -> FastAPI:
 
 
 async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
-    jobmap = await Door.open(config.jobmap.path, time.time)
+    usage = partial(usage_of, config.provider.id) if config.core.era is Era.TODAY else None
+    jobmap = await Door.open(config.jobmap.path, time.time, usage)
     stack.push_async_callback(jobmap.close)
     core = await stack.enter_async_context(CoreClient(config.core))
     clusters = {name: Cluster(name, section) for name, section in config.clusters.items()}

@@ -5,6 +5,8 @@ Times in it are epoch seconds.
 """
 
 from slurm_provider.jobmap.door import Door
+from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.outside import OutsideJob
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
@@ -17,6 +19,7 @@ from slurm_provider.jobmap.rows import (
     UserMapping,
 )
 from slurm_provider.jobmap.store import JobMap, UnmappedError
+from slurm_provider.jobmap.suspects import Suspect
 
 __all__ = [
     "Attempt",
@@ -26,9 +29,12 @@ __all__ = [
     "JobChange",
     "JobMap",
     "JobRow",
+    "Outbox",
     "OutboxItem",
     "OutboxKind",
+    "OutsideJob",
     "Submission",
+    "Suspect",
     "UnmappedError",
     "UserMapping",
 ]

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from slurm_provider.jobmap.store import JobMap
+from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.store import JobMap, UsageOf
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -23,10 +24,12 @@ class Door:
         self._thread = thread
 
     @classmethod
-    async def open(cls, path: str | Path, clock: Callable[[], float]) -> Self:
+    async def open(
+        cls, path: str | Path, clock: Callable[[], float], usage_of: UsageOf | None = None
+    ) -> Self:
         """Open the file in its thread."""
         thread = ThreadPoolExecutor(1, "jobmap")
-        jobmap = await asyncio.get_running_loop().run_in_executor(thread, JobMap, path, clock)
+        jobmap = await asyncio.get_running_loop().run_in_executor(thread, JobMap, path, clock, usage_of)
         return cls(jobmap, thread)
 
     async def call(
@@ -38,6 +41,15 @@ class Door:
         """Return `method(jobmap, …)`, e.g. `await door.call(JobMap.job, "54112")`."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: method(self._jobmap, *arguments, **named))
+
+    async def outbox(
+        self,
+        method: Callable[Concatenate[Outbox, Arguments], Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        """Return `method(outbox, …)`, e.g. `await door.outbox(Outbox.delivered, items)`."""
+        return await self.call(lambda jobmap: method(jobmap.outbox, *arguments, **named))
 
     async def close(self) -> None:
         """Close the file and end the thread."""

@@ -72,6 +72,8 @@ class JobRow:
     wished_state: JobState | None = None
     """The final state of a job that we are ending ourselves, told once Slurm confirms the end."""
     wished_message: str | None = None
+    unit_price: int = 1
+    """What a unit of one replica costs in the category's accounting unit; 0: nothing is to be paid."""
     elapsed_seconds: int = 0
     charged_units: int = 0
     credits_checked_units: int | None = None
@@ -137,6 +139,8 @@ class JobChange:
     attempts: Sequence[Attempt] = ()
     updates: Sequence[JobUpdate] = ()
     charges: Sequence[Charge] = ()
+    reports_usage: bool = False
+    """Whether today's Core is told the job's usage although there is no new charge."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,7 @@ class OutboxKind(StrEnum):
 
     UPDATE = "update"
     CHARGE = "charge"
+    USAGE = "usage"
 
 
 @dataclass(frozen=True)

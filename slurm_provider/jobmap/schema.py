@@ -125,7 +125,62 @@ def m002_overview(db: Database) -> None:
 
 
 @migrations()
-def m003_restarts(db: Database) -> None:
+def m003_usage_reports(db: Database) -> None:
+    """Let the outbox hold usage for today's Core, and keep what a unit costs with its job."""
+    db.executescript("""
+        ALTER TABLE jobs ADD COLUMN unit_price INTEGER NOT NULL DEFAULT 1;
+        CREATE TABLE new_outbox (
+            id           INTEGER PRIMARY KEY AUTOINCREMENT,
+            job_id       TEXT NOT NULL,
+            kind         TEXT NOT NULL CHECK (kind IN ('update', 'charge', 'usage')),
+            body         TEXT NOT NULL,
+            created_at   INTEGER NOT NULL,
+            tries        INTEGER NOT NULL DEFAULT 0,
+            last_error   TEXT,
+            delivered_at INTEGER,
+            refused_at   INTEGER   -- Core will never take it: last_error says why
+        );
+        INSERT INTO new_outbox SELECT * FROM outbox;
+        DROP TABLE outbox;
+        ALTER TABLE new_outbox RENAME TO outbox;
+        CREATE INDEX outbox_open ON outbox (id) WHERE delivered_at IS NULL AND refused_at IS NULL;
+        CREATE INDEX outbox_jobs ON outbox (job_id);
+    """)
+
+
+@migrations()
+def m004_suspects(db: Database) -> None:
+    """Keep the jobs that today's Core seems to have lost, from the first refusal of an update."""
+    db.executescript("""
+        CREATE TABLE suspects (
+            job_id        TEXT PRIMARY KEY,
+            refusals      INTEGER NOT NULL,
+            confirmations INTEGER NOT NULL,   -- how often Core has then said that there is no such job
+            asked_at      REAL,
+            condemned_at  INTEGER             -- when the job was given up
+        );
+    """)
+
+
+@migrations()
+def m005_outside_jobs(db: Database) -> None:
+    """Keep the jobs that were submitted without UCloud, from the intent to register them."""
+    db.executescript("""
+        CREATE TABLE outside_jobs (
+            provider_id TEXT PRIMARY KEY,     -- what Core can find it by
+            cluster     TEXT NOT NULL,
+            slurm_id    INTEGER NOT NULL,
+            local_user  TEXT NOT NULL,
+            asked_at    INTEGER,              -- when Core was last asked to register it
+            job_id      TEXT,                 -- Core's answer
+            refused     TEXT                  -- why it will not be registered
+        );
+        CREATE INDEX outside_jobs_slurm ON outside_jobs (cluster, slurm_id);
+    """)
+
+
+@migrations()
+def m006_restarts(db: Database) -> None:
     """Let a job be several Slurm jobs in turn, and note what its user was told of its waiting."""
     db.executescript("""
         ALTER TABLE jobs ADD COLUMN restart INTEGER NOT NULL DEFAULT 0;

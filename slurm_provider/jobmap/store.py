@@ -1,17 +1,14 @@
 """The job map itself: every method is one transaction."""
 
-import fcntl
 import json
-import os
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
+from slurm_provider.jobmap.file import SqliteFile
+from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
     Attempt,
     Charge,
@@ -23,11 +20,10 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
-from slurm_provider.jobmap.schema import migrations
-from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem
+from slurm_provider.jobmap.suspects import Suspects
+from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem, UsageItem
 from slurm_provider.ucloud.jobs import JobState
 
-BUSY_TIMEOUT_MS = 10_000
 FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 
@@ -35,52 +31,32 @@ Decision = Callable[[JobRow], JobChange | None]
 """What is decided about a job as it is now: a change, or None to leave it."""
 
 
+UsageOf = Callable[[JobRow], UsageItem | None]
+"""What is told of a job's usage to a Core that takes totals; None when nothing is."""
+
+
 class UnmappedError(LookupError):
     """A UCloud user or project that the site has not mapped; the text is for the user."""
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other programs from making or migrating a file in the same folder at the same time."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class JobMap:
     """The SQLite file at `path`, made and migrated when it is opened.
 
     One program writes (the façade); the command line adds mappings and reads. `clock` gives the
-    epoch second.
+    epoch second. With `usage_of` Core is told a job's total where it would be told its charges.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._db = Database(sqlite3.connect(str(path), isolation_level=None))
-        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        with _alone_in(Path(path).absolute().parent):
-            self._db.enable_wal()
-            migrations.apply(self._db)
+    def __init__(self, path: str | Path, clock: Callable[[], float], usage_of: UsageOf | None = None) -> None:
+        self._usage_of = usage_of
+        self._file = SqliteFile(path, clock)
+        self._db = self._file.db
+        self.outbox = Outbox(self._file)
+        self.suspects = Suspects(self._file)
+        self.outside = OutsideJobs(self._file)
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the write lock from the first statement on, so that a transaction never fails half-way."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.rollback()
-            raise
-        self._db.commit()
+        self._file.close()
 
     # jobs
 
@@ -109,7 +85,7 @@ class JobMap:
 
     def add_jobs(self, jobs: Iterable[tuple[JobRow, JobChange]]) -> None:
         """Write new jobs, each with its first change; a job that is there already is left as it is."""
-        with self._writing():
+        with self._file.writing():
             for row, change in jobs:
                 if self.job(row.job_id) is None:
                     self._db.table("jobs").insert(asdict(row))
@@ -120,7 +96,7 @@ class JobMap:
 
         So nothing that another call writes in the meantime is overwritten.
         """
-        with self._writing():
+        with self._file.writing():
             job = self.job(job_id)
             if job and (change := decide(job)):
                 self._apply(change)
@@ -128,14 +104,14 @@ class JobMap:
 
     def change_open_jobs(self, cluster: str, decide: Decision) -> None:
         """Decide about every open job of a cluster and write what is decided, in one transaction."""
-        with self._writing():
+        with self._file.writing():
             for job in self.open_jobs(cluster):
                 if change := decide(job):
                     self._apply(change)
 
     def apply(self, changes: Iterable[JobChange]) -> None:
         """Write changes and all that Core must be told of them, in one transaction."""
-        with self._writing():
+        with self._file.writing():
             for change in changes:
                 self._apply(change)
 
@@ -146,135 +122,101 @@ class JobMap:
             self._db.table("attempts").upsert(asdict(attempt), pk=("job_id", "slurm_id", "submit_time"))
         for charge in change.charges:
             self._charge(charge)
+        self._report_usage(change)
         for update in change.updates:
-            item = JobUpdateItem(id=change.job_id, update=update)
-            self._post(change.job_id, OutboxKind.UPDATE, item.model_dump_json())
+            self.outbox.post_update(change.job_id, update)
 
     def _charge(self, charge: Charge) -> None:
-        row = {**asdict(charge), "created_at": int(self._clock())}
+        row = {**asdict(charge), "created_at": self._file.now()}
         if self._db.execute("SELECT 1 FROM charges WHERE charge_id = ?", [charge.charge_id]).fetchone():
             return
         self._db.table("charges").insert(row)
+        if self._usage_of is not None:
+            return
         item = ChargeItem(
             id=charge.job_id, chargeId=charge.charge_id, units=charge.units, periods=charge.periods
         )
-        self._post(charge.job_id, OutboxKind.CHARGE, item.model_dump_json())
+        self.outbox.post(charge.job_id, OutboxKind.CHARGE, item.model_dump_json())
+
+    def _report_usage(self, change: JobChange) -> None:
+        """Queue the totals of the starts that were charged, and of the last one when that is asked for."""
+        job = self.job(change.job_id)
+        if job is None or self._usage_of is None:
+            return
+        restarts = {charge.restart for charge in change.charges}
+        if change.reports_usage:
+            restarts.add(job.restart)
+        for restart in sorted(restarts):
+            start = job if restart == job.restart else self._earlier_start(job, restart)
+            if usage := self._usage_of(start):
+                self.outbox.post_usage(job.job_id, usage)
+
+    def _earlier_start(self, job: JobRow, restart: int) -> JobRow:
+        ledger = "SELECT coalesce(max(to_unit), 0) FROM charges WHERE job_id = ? AND restart = ?"
+        charged = self._db.execute(ledger, [job.job_id, restart]).fetchone()[0]
+        return replace(job, restart=restart, charged_units=charged)
 
     def tell(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update for Core about a job that need not be in the map."""
-        with self._writing():
-            self._post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+        with self._file.writing():
+            self.outbox.post_update(job_id, update)
 
     def tell_if_unknown(self, job_id: str, update: JobUpdate) -> bool:
         """Queue an update about a job unless it is in the map by now; return whether it was queued."""
-        with self._writing():
+        with self._file.writing():
             if self.job(job_id) is not None:
                 return False
-            self._post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+            self.outbox.post_update(job_id, update)
         return True
-
-    # outbox
-
-    def _post(self, job_id: str, kind: OutboxKind, body: str) -> None:
-        row = {"job_id": job_id, "kind": kind, "body": body, "created_at": int(self._clock())}
-        self._db.table("outbox").insert(row)
-
-    def undelivered(self, limit: int) -> list[OutboxItem]:
-        """Return the oldest items that Core has not taken, in order."""
-        rows = self._db.query(
-            "SELECT id, job_id, kind, body, tries FROM outbox"
-            " WHERE delivered_at IS NULL AND refused_at IS NULL ORDER BY id LIMIT ?",
-            [limit],
-        )
-        return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
-
-    def deliverable(self, kind: OutboxKind, limit: int, without: Collection[str] = ()) -> list[OutboxItem]:
-        """Return the oldest items of a kind that may go to Core now, in order.
-
-        An item behind one of the other kind of the same job waits, and so does all that belongs to
-        the jobs `without`. The limit holds for this kind alone, so neither kind keeps out the other.
-        """
-        rows = self._db.query(
-            """
-            WITH others AS (
-                SELECT job_id, min(id) AS first FROM outbox
-                 WHERE delivered_at IS NULL AND refused_at IS NULL AND kind <> :kind GROUP BY job_id
-            )
-            SELECT id, outbox.job_id, kind, body, tries FROM outbox LEFT JOIN others USING (job_id)
-             WHERE delivered_at IS NULL AND refused_at IS NULL AND kind = :kind
-               AND (first IS NULL OR id < first)
-               AND outbox.job_id NOT IN (SELECT value FROM json_each(:without))
-             ORDER BY id LIMIT :limit
-            """,
-            {"kind": kind, "limit": limit, "without": json.dumps(list(without))},
-        )
-        return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
-
-    def delivered(self, items: Iterable[OutboxItem]) -> None:
-        """Note that Core has taken these items."""
-        self._note(items, {"delivered_at": int(self._clock()), "last_error": None})
 
     def offer_restarts(self, items: Iterable[OutboxItem]) -> None:
         """Note that Core is about to be told by these items of ends after which it may create jobs anew."""
         updates = [JobUpdateItem.model_validate_json(item.body) for item in items]
         ids = [update.id for update in updates if update.update.allowRestart]
         if ids:
-            with self._writing():
+            with self._file.writing():
                 self._db.execute(
                     f"UPDATE jobs SET restart_offered = 1 WHERE allow_restart AND state IN ({FINAL_STATES})"  # noqa: S608
                     " AND job_id IN (SELECT value FROM json_each(?))",
                     [json.dumps(ids)],
                 )
 
-    def not_delivered(self, items: Iterable[OutboxItem], error: str) -> None:
-        """Note why these items have to be tried again."""
-        self._note(items, {"last_error": error})
-
-    def refused(self, items: Iterable[OutboxItem], error: str) -> None:
-        """Note that Core will never take these items."""
-        self._note(items, {"refused_at": int(self._clock()), "last_error": error})
-
-    def _note(self, items: Iterable[OutboxItem], columns: dict[str, object]) -> None:
-        with self._writing():
-            for item in items:
-                self._db.table("outbox").update(item.id, {**columns, "tries": item.tries + 1})
-
     # clusters
 
     def cluster(self, cluster: str) -> ClusterRow:
         """Return what is kept of a cluster, which is known from now on if it was not before."""
-        with self._writing():
+        with self._file.writing():
             self._db.execute(
                 "INSERT OR IGNORE INTO clusters (cluster, known_since) VALUES (?, ?)",
-                [cluster, int(self._clock())],
+                [cluster, self._file.now()],
             )
         return ClusterRow(**next(self._db.query("SELECT * FROM clusters WHERE cluster = ?", [cluster])))
 
     def set_limits(self, cluster: str, limits: str) -> None:
         """Keep the limits of a cluster that is known, as JSON."""
-        with self._writing():
+        with self._file.writing():
             self._db.table("clusters").update(cluster, {"limits": limits})
 
     def set_accounting_watermark(self, cluster: str, watermark: int) -> None:
         """Note when accounting of a cluster that is known was last read as a whole."""
-        with self._writing():
+        with self._file.writing():
             self._db.table("clusters").update(cluster, {"accounting_watermark": watermark})
 
     # people
 
     def map_user(self, mapping: UserMapping) -> None:
         """Map a UCloud user to a local user and the account of jobs outside projects."""
-        with self._writing():
+        with self._file.writing():
             self._db.table("users").upsert(asdict(mapping), pk="ucloud_user")
 
     def map_project(self, project: str, account: str) -> None:
         """Map a UCloud project to a Slurm account."""
-        with self._writing():
+        with self._file.writing():
             self._db.table("projects").upsert({"project": project, "account": account}, pk="project")
 
     def unmap(self, name: str) -> bool:
         """Remove the mapping of a UCloud user or project; return whether there was one."""
-        with self._writing():
+        with self._file.writing():
             users = self._db.execute("DELETE FROM users WHERE ucloud_user = ?", [name]).rowcount
             projects = self._db.execute("DELETE FROM projects WHERE project = ?", [name]).rowcount
         return users + projects > 0

@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.launch.errors import LaunchError
+from slurm_provider.launch.quoting import quoted
 from slurm_provider.launch.values import Values
 from slurm_provider.ucloud.values import InvocationParameter
 
+# What the job is started with, and what would change what bash or the loader do.
+_RESERVED = ("BASHOPTS", "ENV", "IFS", "PATH", "PS4", "SHELLOPTS")
+_RESERVED_PREFIXES = ("BASH_", "LD_", "SLURM_", "SRUN_", "UCLOUD_")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -19,7 +23,7 @@ class Literal:
 
     def quoted(self) -> str:
         """Return the argument in single quotes, so that bash changes nothing in it."""
-        return "'" + self.text.replace("'", "'\"'\"'") + "'"
+        return quoted(self.text)
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,19 @@ def exports(environment: Mapping[str, InvocationParameter], values: Values) -> l
         if words := _expand(parameter, values):
             # Adjacent quoted words are one word in bash, so the blanks between arguments are quoted too.
             value = Literal(" ").quoted().join(word.quoted() for word in words)
-            lines.append(f"export {variable_name(name)}={value}")
+            lines.append(f"export {_settable(name)}={value}")
     return lines
+
+
+def text(parameter: InvocationParameter, values: Values) -> str | None:
+    """Return what a parameter yields as one text, None for nothing.
+
+    Raises LaunchError for what only the job can tell.
+    """
+    words = _expand(parameter, values)
+    if any(isinstance(word, Environment) for word in words):
+        raise LaunchError("an environment variable of the job cannot be used in an option of sbatch")
+    return " ".join(word.text for word in words if isinstance(word, Literal)) if words else None
 
 
 def variable_name(name: str) -> str:
@@ -62,6 +77,13 @@ def variable_name(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise LaunchError(f"'{name}' cannot be the name of an environment variable")
     return name
+
+
+def _settable(name: str) -> str:
+    """Return the name of a variable that an application may set; raise LaunchError for the job's own."""
+    if name in _RESERVED or name.startswith(_RESERVED_PREFIXES):
+        raise LaunchError(f"the application may not set the environment variable '{name}'")
+    return variable_name(name)
 
 
 def _expand(parameter: InvocationParameter, values: Values) -> list[Argument]:
@@ -76,6 +98,8 @@ def _expand(parameter: InvocationParameter, values: Values) -> list[Argument]:
             return [Literal(_without_nul(flag))] if given else []
         case "env":
             return [Environment(variable_name(parameter.variable or ""))]
+        case "jinja" if parameter.template in values.rendered:
+            return [Literal(_without_nul(values.rendered[parameter.template]))]
         case other:
             raise LaunchError(f"the application's command line has a part of unknown type '{other}'")
 

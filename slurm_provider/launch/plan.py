@@ -1,22 +1,29 @@
 """A job as Core sends it becomes a plan: all that Slurm has to be told, but for who submits it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.launch.backend import backend, mount_table
+from slurm_provider.launch.command import Render, command, path_line
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.facts import Facts
+from slurm_provider.launch.options import Options, options
+from slurm_provider.launch.paths import local_path
+from slurm_provider.launch.peers import Peer
+from slurm_provider.launch.resources import check_resources
 from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
-from slurm_provider.launch.values import Values, resolve
-from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
-from slurm_provider.ucloud.jobs import Application, Job, JobSpecification
+from slurm_provider.launch.template import Interface, render
+from slurm_provider.launch.values import Place, Values, resolve
+from slurm_provider.rpc.v1.submission_pb2 import ImageFiles, SbatchOption, SubmitRequest
+from slurm_provider.ucloud.jobs import Application, Job, JobSpecification, NameAndVersion, ResolvedProduct
+from slurm_provider.ucloud.values import ParameterValue
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_YEARS = 10
 LONGEST_SECONDS = LONGEST_YEARS * 365 * 86400
 MOST_REPLICAS = 1_000_000
-_CONTAINER_BACKENDS = ("DOCKER", "SINGULARITY")
 
 START_WITHIN_SECONDS = 20
 """How long after a request the sidecar may still start sbatch."""
@@ -39,6 +46,9 @@ class Plan:
     script: str
     values: Values
     restart_on_exit: bool
+    options: Options
+    interfaces: list[Interface]
+    image: ImageFiles | None
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -51,7 +61,8 @@ class Plan:
             qos=self.product.qos or "",
             constraint=self.product.constraint or "",
             nodes=self.replicas,
-            cpus_per_task=self.product.cpu,
+            tasks_per_node=self.options.tasks_per_node,
+            cpus_per_task=self.options.cpus_per_task,
             memory_mib_per_node=round(self.product.memory_gib * 1024),
             gpus_per_node=self.product.gpu,
             time_limit_seconds=self.time_limit_seconds or 0,
@@ -61,11 +72,17 @@ class Plan:
             start_within_seconds=START_WITHIN_SECONDS,
             confined_paths=self.values.confined_paths,
             requeue=self.product.may_requeue(wants_restarts=self.restart_on_exit),
+            image=self.image,
+            options=[SbatchOption(name=name, value=value) for name, value in self.options.others],
         )
 
 
-def plan(job: Job, config: FacadeConfig) -> Plan:
-    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be."""
+def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = (), render: Render = render) -> Plan:
+    """Return how a job is launched; raise LaunchError, in words for the user, where it cannot be.
+
+    `peers` are the connected jobs that it names, looked up. `render` renders templates; the default
+    does it in this process, however long it takes.
+    """
     job_id = checked_job_id(job.id)
     _check_texts(job)
     specification = job.specification or JobSpecification()
@@ -73,29 +90,60 @@ def plan(job: Job, config: FacadeConfig) -> Plan:
     if application is None or application.invocation is None or not application.invocation.invocation:
         raise LaunchError("the job names no application to run")
     product = _product(specification, config)
-    software, container = _backend(application, config)
+    mounts = mount_table(application)
     invocation = application.invocation
-    values = resolve(invocation.parameters or [], specification.parameters or {}, config.drives)
-    for resource in specification.resources or []:
-        raise LaunchError(f"a job cannot have a resource of type '{resource.type}' on this provider")
-    script = batch_script(
-        job_id,
-        container=container,
-        software=software,
-        exports=exports(invocation.environment or {}, values),
-        command_line=command_line(invocation.invocation or [], values),
+    values = resolve(
+        invocation.parameters or [],
+        specification.parameters or {},
+        config.drives,
+        licenses=config.licenses,
+        place=mounts.place_parameter,
     )
+    check_resources(specification.resources or [], values, config, mounts.place_resource)
+    replicas = _replicas(specification, application)
+    facts = Facts(
+        job_id,
+        product,
+        models=(job.status.resolvedProduct if job.status else None) or ResolvedProduct(),
+        nodes=replicas,
+        application=application.metadata or specification.application or NameAndVersion(),
+        invocation=invocation,
+        opened_file=_opened_file(specification, values, config, mounts.place_opened),
+    )
+    ran_by = backend(application, product, config, peers, mounts)
+    run = command(facts, application.tool, values, config, in_container=mounts.in_container, render=render)
+    allowed = options(run.options, product, config.sbatch.allow)
     return Plan(
         job_id=job_id,
         application=_application_name(application, specification),
         product=product,
-        replicas=_replicas(specification, application),
+        replicas=replicas,
         time_limit_seconds=_time_limit(specification, application),
         time_is_default=specification.timeAllocation is None,
-        script=script,
+        script=batch_script(
+            facts,
+            ran_by,
+            command=[*([path_line(ran_by.software)] if ran_by.software else []), *run.lines],
+            in_batch_step=run.is_batch,
+            shares_nodes=allowed.tasks_per_node > 1,
+        ),
         values=values,
         restart_on_exit=bool(specification.restartOnExit),
+        options=allowed,
+        interfaces=run.interfaces,
+        image=ran_by.image,
     )
+
+
+def _opened_file(
+    specification: JobSpecification, values: Values, config: FacadeConfig, place: Place
+) -> str | None:
+    """Return where the job finds the file that the application was opened with."""
+    if not specification.openedFile:
+        return None
+    confined = local_path(specification.openedFile, config.drives)
+    values.confined_paths.append(confined)
+    return place(ParameterValue(type="file", path=specification.openedFile, readOnly=True), confined)
 
 
 def checked_job_id(job_id: str) -> str:
@@ -143,20 +191,6 @@ def _product(specification: JobSpecification, config: FacadeConfig) -> Product:
         name = f"{wanted.category}/{wanted.id}" if wanted else "none"
         raise LaunchError(f"the machine type '{name}' is not known to the provider '{config.provider.id}'")
     return found
-
-
-def _backend(application: Application, config: FacadeConfig) -> tuple[str | None, bool]:
-    """Return the folder of installed software, if any, and whether the job sees a container's paths."""
-    tool = application.tool
-    if tool.backend == "NATIVE":
-        return None, False
-    if tool.backend not in _CONTAINER_BACKENDS:
-        raise LaunchError(f"applications of type '{tool.backend}' cannot run on this provider")
-    name = tool.image or tool.container
-    image = next((image for image in config.images if image.name == name), None)
-    if image is None:
-        raise LaunchError(f"the container image '{name}' is not available on this provider")
-    return image.software, True
 
 
 def _application_name(application: Application, specification: JobSpecification) -> str:

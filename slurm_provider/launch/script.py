@@ -1,39 +1,42 @@
 """The text of a job: one batch script that holds all it runs.
 
 In the job's folder (`/work` to the application) a control folder holds a copy of the batch script
-(`job.sh`), its own output (`batch.log`), the addresses of the nodes (`nodes`) and, for each replica,
-`rank-N/`, which the replica sees as /etc/ucloud.
+(`job.sh`), its own output (`batch.log`), the addresses of the nodes (`nodes`), those of connected jobs
+(`peers`) and, for each replica, `rank-N/`, which the replica sees as /etc/ucloud.
 """
 
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
 
+from slurm_provider.launch.backend import Backend
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.invocation import Literal
+from slurm_provider.launch.facts import Facts
 
 # srun writes one stdout and one stderr file a replica; %t is its rank.
 _BATCH_SCRIPT = """\
-# UCloud job {job_id}: one launcher a replica, started by srun, runs the command.
-export UCLOUD_JOB_ID={quoted_job_id}
+# UCloud job {job_id}: a launcher runs the command, in each replica or once beside the batch script.
+{variables}
 export UCLOUD_CONTROL="$PWD/{control_folder}"
 UCLOUD_COMMAND={command}
 export UCLOUD_COMMAND
 launcher={launcher}
 
 # Addresses that work from the other nodes: the name where it resolves, else what Slurm itself uses.
-scontrol show hostnames "$SLURM_JOB_NODELIST" | while read -r node; do
-    if getent hosts "$node" >/dev/null; then
-        echo "$node"
-    else
-        scontrol --oneliner show node "$node" | sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p'
-    fi
-done >"$UCLOUD_CONTROL/nodes"
-
-srun --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
-    sh -c "$launcher" launcher {root}
+addresses() {{
+    scontrol show hostnames "$1" | while read -r node; do
+        if getent hosts "$node" >/dev/null; then
+            echo "$node"
+        else
+            scontrol --oneliner show node "$node" | sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p'
+        fi
+    done
+}}
+addresses "$SLURM_JOB_NODELIST" >"$UCLOUD_CONTROL/nodes"
+{before}
+{start}
 code=$?
-
+{after}
 # A program that a signal ended shows as 128 + signal: end the same way, so that Slurm records the signal.
 if [ "$code" -gt 128 ]; then
     ulimit -c 0
@@ -41,6 +44,13 @@ if [ "$code" -gt 128 ]; then
 fi
 exit "$code"
 """
+
+_IN_EACH_REPLICA = """\
+srun {nodes}--input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
+    sh -c "$launcher" launcher"""
+_ONE_A_NODE = '--ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 '
+_IN_THE_BATCH_STEP = """\
+SLURM_PROCID=0 sh -c "$launcher" launcher </dev/null >>stdout-0.log 2>>stderr-0.log"""
 
 CONTROL_FOLDER = ".ucloud"
 """Name of the control folder within the job's folder."""
@@ -50,24 +60,31 @@ _COMMAND_BYTES = 120_000
 
 
 def batch_script(
-    job_id: str, *, container: bool, software: str | None, exports: Sequence[str], command_line: str
+    facts: Facts, ran_by: Backend, *, command: Sequence[str], in_batch_step: bool, shares_nodes: bool
 ) -> str:
     """Return the batch script's text, which the sidecar puts below the #SBATCH lines.
 
-    `software` is a folder to put on PATH; `exports` and `command_line` are lines of bash. Raises
-    LaunchError for a command that is too long to be handed over.
+    `command` are lines of bash; `in_batch_step` says that they run once instead of in each replica,
+    `shares_nodes` that Slurm gives a node several tasks, though a replica is one. Raises LaunchError
+    for a command that is too long to be handed over.
     """
-    path = [f'export PATH={Literal(software).quoted()}:"$PATH"'] if software else []
-    command = "\n".join([*path, *exports, f"exec {command_line}"])
-    if len(command.encode()) > _COMMAND_BYTES:
+    text = "\n".join(command)
+    if len(text.encode()) > _COMMAND_BYTES:
         raise LaunchError("the parameters of the job are too long; put long text into a file")
+    middle = resources.files(__package__).joinpath("launcher.sh").read_text()
+    launcher = "\n".join(part for part in (ran_by.launcher_begin, middle, ran_by.surroundings) if part)
+    if len(launcher.encode()) > _COMMAND_BYTES:
+        raise LaunchError("the job has too many files; give it a folder that holds them")
+    start = _IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA
     return _BATCH_SCRIPT.format(
-        job_id=job_id,
-        quoted_job_id=Literal(job_id).quoted(),
+        job_id=facts.job_id,
+        variables=facts.exports(),
         control_folder=CONTROL_FOLDER,
-        command=_here_document(command),
-        launcher=_here_document(resources.files(__package__).joinpath("launcher.sh").read_text()),
-        root="container" if container else "native",
+        command=_here_document(text),
+        launcher=_here_document(launcher),
+        before="".join(f"\n{part}" for part in ran_by.before),
+        start=start.format(nodes=_ONE_A_NODE if shares_nodes else ""),
+        after="".join(f"\n{part}" for part in ran_by.after),
     )
 
 

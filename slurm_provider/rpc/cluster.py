@@ -24,6 +24,8 @@ from slurm_provider.rpc.v1.queue_pb2 import (
     Node,
 )
 from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
+from slurm_provider.rpc.v1.shape_pb2 import DescribeJobsRequest, JobShape
+from slurm_provider.rpc.v1.shape_pb2_grpc import ShapeServiceStub
 from slurm_provider.rpc.v1.submission_pb2 import CancelRequest, SubmitRequest, SubmitResponse
 from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 
@@ -51,6 +53,7 @@ class Cluster:
         self._submission = SubmissionServiceStub(self._channel)
         self._queue = QueueServiceStub(self._channel)
         self._operation = OperationServiceStub(self._channel)
+        self._shape = ShapeServiceStub(self._channel)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -130,6 +133,14 @@ class Cluster:
             ]
         except grpc.aio.AioRpcError as error:
             raise _unavailable(error) from error
+
+    async def describe_jobs(self, slurm_ids: Sequence[int]) -> list[JobShape]:
+        """Return what some jobs take up; those that slurmctld no longer knows are left out."""
+        try:
+            response = await self._shape.DescribeJobs(DescribeJobsRequest(slurm_ids=slurm_ids), **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+        return list(response.jobs)
 
     async def limits(self) -> Limits:
         """Return what partitions, QOS and associations allow."""

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath, SubmitRequest
+from slurm_provider.rpc.v1.submission_pb2 import ConfinedPath, ImageFiles, SubmitRequest
 from slurm_provider.slurm.sbatch import batch_script
 
 
@@ -20,6 +20,8 @@ def prepare(request: SubmitRequest, home: Path) -> tuple[Path, str]:
     """
     for confined in request.confined_paths:
         _check(confined)
+    if request.HasField("image"):
+        _check_image(request.image)
     folder = _expand(request.folder, home)
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     control = folder / request.control_folder
@@ -51,6 +53,12 @@ def _expand(folder: str, home: Path) -> Path:
     if not path.is_absolute() or ".." in path.parts:
         raise FolderRefused(f"the folder {folder} is not absolute")
     return path
+
+
+def _check_image(image: ImageFiles) -> None:
+    """Raise FolderRefused for a container image of which the user sees no file."""
+    if not any(os.path.lexists(path) for path in image.paths):
+        raise FolderRefused(f"the container image '{image.name}' is not available")
 
 
 def _check(confined: ConfinedPath) -> None:

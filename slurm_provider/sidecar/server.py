@@ -22,12 +22,15 @@ from slurm_provider.rpc.v1 import (
     operation_pb2_grpc,
     queue_pb2,
     queue_pb2_grpc,
+    shape_pb2,
+    shape_pb2_grpc,
     submission_pb2,
     submission_pb2_grpc,
 )
 from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
+from slurm_provider.sidecar.shapes import ShapeService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
@@ -37,6 +40,7 @@ SERVICES = (
     submission_pb2.DESCRIPTOR.services_by_name["SubmissionService"].full_name,
     queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
+    shape_pb2.DESCRIPTOR.services_by_name["ShapeService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -54,6 +58,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     submission_pb2_grpc.add_SubmissionServiceServicer_to_server(SubmissionService(agents), server)
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
     operation_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operator), server)
+    shape_pb2_grpc.add_ShapeServiceServicer_to_server(ShapeService(operator), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)

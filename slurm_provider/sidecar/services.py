@@ -140,13 +140,7 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         return queue_pb2.Limits(partitions=partitions, qos=qos, associations=associations)
 
     async def _run(self, command: SlurmCommand[Answer], context: Context) -> Answer:
-        runs: list[CommandRun] = []
-        try:
-            return await self._operator.run(command, runs)
-        except SlurmUnavailable as error:
-            await _unavailable(context, error)
-        finally:
-            _log_runs(runs, context)
+        return await run_as_operator(self._operator, command, context)
 
 
 def _separator() -> str:
@@ -199,6 +193,17 @@ class OperationService(operation_pb2_grpc.OperationServiceServicer):
             await _unavailable(context, error)
         finally:
             _log_runs(runs, context)
+
+
+async def run_as_operator(operator: Runner, command: SlurmCommand[Answer], context: Context) -> Answer:
+    """Return a command's answer, and log its run; end the call when Slurm gives none."""
+    runs: list[CommandRun] = []
+    try:
+        return await operator.run(command, runs)
+    except SlurmUnavailable as error:
+        await _unavailable(context, error)
+    finally:
+        _log_runs(runs, context)
 
 
 async def _unavailable(context: Context, error: Exception) -> NoReturn:

@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from slurm_provider.directives import is_safe_value, refusal
 from slurm_provider.rpc.v1.submission_pb2 import Doubt, Refusal, SubmitRequest, SubmitResponse, Submitted
 from slurm_provider.slurm.command import Outcome, SlurmCommand, doubtful
 from slurm_provider.slurm.times import format_duration
 
-_WORD = re.compile(r"[A-Za-z0-9_.:,+@/=&|()*\[\]-]*")
 _SUBMITTED = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 _REFUSED = "Batch job submission failed: "
 # What sbatch itself finds wrong before it asks slurmctld.
@@ -34,7 +34,7 @@ def batch_script(request: SubmitRequest, folder: str, control_folder: str) -> st
         "partition": request.partition,
         "qos": request.qos,
         "nodes": str(request.nodes),
-        "ntasks-per-node": "1",
+        "ntasks-per-node": str(request.tasks_per_node or 1),
         "cpus-per-task": str(request.cpus_per_task or ""),
         "mem": f"{request.memory_mib_per_node}M" if request.memory_mib_per_node else "",
         "gpus-per-node": str(request.gpus_per_node or ""),
@@ -42,7 +42,9 @@ def batch_script(request: SubmitRequest, folder: str, control_folder: str) -> st
         "constraint": request.constraint,
     }
     paths = {"chdir": folder, "output": f"{control_folder}/batch.log"}
-    lines = [_directive(option, value) for option, value in options.items() if value]
+    # Of an option given twice sbatch takes the last: nothing that an application asks for changes ours.
+    lines = [_asked_for(option.name, option.value) for option in request.options]
+    lines += [_directive(option, value) for option, value in options.items() if value]
     lines += [_path_directive(option, value) for option, value in paths.items()]
     # Always said, whatever slurm.conf's JobRequeue is.
     lines.append("#SBATCH --requeue" if request.requeue else "#SBATCH --no-requeue")
@@ -50,9 +52,15 @@ def batch_script(request: SubmitRequest, folder: str, control_folder: str) -> st
 
 
 def _directive(option: str, value: str) -> str:
-    if not _WORD.fullmatch(value):
+    if not is_safe_value(value):
         raise InvalidDirective(f"{option} cannot be {value!r}")
     return f"#SBATCH --{option}={value}"
+
+
+def _asked_for(option: str, value: str) -> str:
+    if why := refusal(option):
+        raise InvalidDirective(why)
+    return _directive(option, value) if value else f"#SBATCH --{option}"
 
 
 def _path_directive(option: str, path: str) -> str:

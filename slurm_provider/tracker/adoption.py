@@ -14,9 +14,9 @@ from slurm_provider.launch.paths import ucloud_path
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.attempts import past_charges
-from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, grid_units
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.lookup import Found, choose_latest
+from slurm_provider.tracker.payment import PaymentUnknown, payment
 from slurm_provider.tracker.restarts import end_again
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job, JobState
@@ -143,13 +143,11 @@ class Adoption:
             log.warning("job not adopted", job_id=job.id, reason="its product is not known here")
             return
         resolved = job.status.resolvedProduct if job.status else None
-        price_unit = (resolved.unitOfPrice if resolved else None) or DEFAULT_PRICE_UNIT
-        if price_unit not in UNIT_SECONDS:
-            log.warning(
-                "job not adopted", job_id=job.id, reason=f"the price unit '{price_unit}' is not known"
-            )
+        try:
+            paid = payment(resolved, product, self._config)
+        except PaymentUnknown as error:
+            log.warning("job not adopted", job_id=job.id, reason=str(error))
             return
-        unit_seconds = UNIT_SECONDS[price_unit]
         application = specification.application
         row = JobRow(
             job_id=job.id,
@@ -165,8 +163,9 @@ class Adoption:
             partition=product.partition,
             qos=product.qos or "",
             tag=self._tagger.tag(job.id, found.restart),
-            unit_seconds=unit_seconds,
-            grid_units=product.grid_units or grid_units(unit_seconds),
+            unit_seconds=paid.unit_seconds,
+            grid_units=paid.grid_units,
+            unit_price=paid.unit_price,
             created_at=(job.createdAt or 0) // 1000,
             submission=Submission.SUBMITTED,
             slurm_id=found.slurm_id,

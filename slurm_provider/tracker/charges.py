@@ -20,6 +20,11 @@ UNIT_SECONDS: Mapping[str, int] = {
     "UNITS_PER_HOUR": 3600,
     "CREDITS_PER_DAY": 86400,
     "UNITS_PER_DAY": 86400,
+    # Today's AccountingFrequency.
+    "ONCE": 0,
+    "PERIODIC_MINUTE": 60,
+    "PERIODIC_HOUR": 3600,
+    "PERIODIC_DAY": 86400,
 }
 DEFAULT_PRICE_UNIT = "CREDITS_PER_MINUTE"
 

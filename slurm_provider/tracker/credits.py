@@ -41,7 +41,7 @@ class CreditCheck:
 
     async def run(self, cluster: str) -> None:
         """Check the jobs of a cluster that are due; a Core that does not answer is asked at the next tick."""
-        jobs = [job for job in await self._jobmap.call(JobMap.open_jobs, cluster) if _due(job)]
+        jobs = [job for job in await self._jobmap.call(JobMap.open_jobs, cluster) if is_due(job)]
         try:
             async with asyncio.timeout(self._longest_seconds):
                 for start in range(0, len(jobs), ITEMS_IN_A_CALL):
@@ -74,13 +74,13 @@ class CreditCheck:
         await self._note_checked(jobs)
 
     async def _note_checked(self, jobs: Sequence[JobRow]) -> None:
-        checked = [JobChange(job.job_id, {"credits_checked_units": _units(job)}) for job in jobs]
+        checked = [JobChange(job.job_id, {"credits_checked_units": whole_units(job)}) for job in jobs]
         await self._jobmap.call(JobMap.apply, checked)
 
     def _item(self, job: JobRow) -> str:
         return ChargeItem(
             id=job.job_id,
-            chargeId=f"{charge_prefix(self._provider_id, job)}-check-{_units(job)}",
+            chargeId=f"{charge_prefix(self._provider_id, job)}-check-{whole_units(job)}",
             units=1,
             periods=job.replicas,
         ).model_dump_json()
@@ -93,12 +93,14 @@ def out_of_credits(job: JobRow) -> JobChange | None:
     return JobChange(job.job_id, {"wished_state": JobState.SUCCESS, "wished_message": OUT_OF_CREDITS})
 
 
-def _units(job: JobRow) -> int:
+def whole_units(job: JobRow) -> int:
+    """Return the whole units that a job has used."""
     return units_used(job.elapsed_seconds, job.unit_seconds, ended=False)
 
 
-def _due(job: JobRow) -> bool:
+def is_due(job: JobRow) -> bool:
+    """Return whether nothing has asked yet if a running job's present unit can be paid."""
     if job.state is not JobState.RUNNING or job.wished_state is not None:
         return False
     asked = max(job.charged_units, -1 if job.credits_checked_units is None else job.credits_checked_units)
-    return job.credits_checked_units is None or _units(job) > asked
+    return job.credits_checked_units is None or whole_units(job) > asked

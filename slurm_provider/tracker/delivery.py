@@ -8,8 +8,8 @@ from itertools import chain
 
 import structlog
 
-from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
-from slurm_provider.jobmap import Door, JobMap, OutboxItem, OutboxKind
+from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable, TodaysCore
+from slurm_provider.jobmap import Door, JobMap, Outbox, OutboxItem, OutboxKind
 from slurm_provider.tracker.credits import out_of_credits
 
 log = structlog.get_logger()
@@ -30,6 +30,8 @@ Call = Callable[[Sequence[OutboxItem]], Awaitable[None]]
 class Delivery:
     """Delivers the outbox. `cancel_soon` is called when Core says that jobs cannot be paid.
 
+    `refused` is told of each item that Core will never take.
+
     `clock` gives seconds from any beginning.
     """
 
@@ -39,10 +41,12 @@ class Delivery:
         core: CoreClient,
         cancel_soon: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[OutboxItem, CoreRefused], Awaitable[None]] | None = None,
     ) -> None:
         self._jobmap = jobmap
         self._core = core
         self._cancel_soon = cancel_soon
+        self._refused = refused
         self._clock = clock
         self._news = asyncio.Event()
         self._aside: dict[str, float] = {}
@@ -86,7 +90,12 @@ class Delivery:
         goes after them, by itself, and raises nothing.
         """
         went, failures = False, []
-        for kind, call in ((OutboxKind.CHARGE, self._charge), (OutboxKind.UPDATE, self._update)):
+        calls = (
+            (OutboxKind.CHARGE, self._charge),
+            (OutboxKind.USAGE, self._usage),
+            (OutboxKind.UPDATE, self._update),
+        )
+        for kind, call in calls:
             try:
                 went |= await self._deliver_kind(kind, call)
             except CoreUnavailable as error:
@@ -98,7 +107,7 @@ class Delivery:
     async def _deliver_kind(self, kind: OutboxKind, call: Call) -> bool:
         now = self._clock()
         self._aside = {job_id: until for job_id, until in self._aside.items() if until > now}
-        items = await self._jobmap.call(JobMap.deliverable, kind, ITEMS_IN_A_ROUND, list(self._aside))
+        items = await self._jobmap.outbox(Outbox.deliverable, kind, ITEMS_IN_A_ROUND, list(self._aside))
         went = False
         jobs = _by_job(items)
         for batch in _batches(job for job in jobs if _tries(job) < TRIES_TOGETHER):
@@ -113,12 +122,12 @@ class Delivery:
         try:
             await call(items)
         except CoreUnavailable as error:
-            await self._jobmap.call(JobMap.not_delivered, items, str(error))
+            await self._jobmap.outbox(Outbox.not_delivered, items, str(error))
             raise
         except CoreRefused as error:
             await self._send_apart(items, call, error)
         else:
-            await self._jobmap.call(JobMap.delivered, items)
+            await self._jobmap.outbox(Outbox.delivered, items)
 
     async def _send_apart(self, items: Sequence[OutboxItem], call: Call, error: CoreRefused) -> None:
         """Judge each item by itself: Core refuses a whole batch for one id that it does not know."""
@@ -127,7 +136,9 @@ class Delivery:
                 await self._send([item], call)
             return
         log.warning("refused by Core", job_id=items[0].job_id, kind=items[0].kind, reason=str(error))
-        await self._jobmap.call(JobMap.refused, items, str(error))
+        await self._jobmap.outbox(Outbox.refused, items, str(error))
+        if self._refused is not None:
+            await self._refused(items[0], error)
 
     async def _send_stubborn(self, jobs: Sequence[Sequence[OutboxItem]], call: Call) -> bool:
         """Send jobs that have failed before: together, else each by itself. Return whether any went."""
@@ -154,7 +165,7 @@ class Delivery:
             await call(items)
         except (CoreUnavailable, CoreRefused):
             return False
-        await self._jobmap.call(JobMap.delivered, items)
+        await self._jobmap.outbox(Outbox.delivered, items)
         return True
 
     def _set_aside(self, job: Sequence[OutboxItem]) -> None:
@@ -168,9 +179,18 @@ class Delivery:
     async def _charge(self, items: Sequence[OutboxItem]) -> None:
         answer = await self._core.charge([item.body for item in items])
         for job_id in answer.without_funds:
-            log.warning("out of credits", job_id=job_id)
-            await self._jobmap.call(JobMap.change_job, job_id, out_of_credits)
-            self._cancel_soon()
+            await self._end_unpaid(job_id)
+
+    async def _usage(self, items: Sequence[OutboxItem]) -> None:
+        is_open = await TodaysCore(self._core).report_usage([item.body for item in items])
+        for item, has_funds in zip(items, is_open, strict=True):
+            if not has_funds:
+                await self._end_unpaid(item.job_id)
+
+    async def _end_unpaid(self, job_id: str) -> None:
+        log.warning("out of credits", job_id=job_id)
+        await self._jobmap.call(JobMap.change_job, job_id, out_of_credits)
+        self._cancel_soon()
 
 
 def _by_job(items: Iterable[OutboxItem]) -> list[list[OutboxItem]]:

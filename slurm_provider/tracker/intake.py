@@ -1,18 +1,24 @@
 """A job as Core sends it becomes a row of the job map, or is refused in words."""
 
+import asyncio
+import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping
 
 from google.protobuf import json_format
 
-from slurm_provider.config import FacadeConfig
+from slurm_provider.config import FacadeConfig, Product
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import plan
-from slurm_provider.tracker.charges import DEFAULT_PRICE_UNIT, UNIT_SECONDS, grid_units
+from slurm_provider.launch.template import Interface
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
+from slurm_provider.tracker.peers import connected
+from slurm_provider.tracker.rendering import render_apart
 from slurm_provider.tracker.restarts import may_restart
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
@@ -50,7 +56,8 @@ class Intake:
             return None
         restart = known.restart + 1 if known else 0
         try:
-            planned = plan(job, self._config)
+            peers = await connected(self._jobmap, job)
+            planned = await asyncio.to_thread(plan, job, self._config, peers, render_apart)
             user, account = await self._local_identity(job)
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error
@@ -69,7 +76,8 @@ class Intake:
         updates = []
         if planned.time_is_default and request.time_limit_seconds:
             updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
-        unit_seconds = self._unit_seconds(job)
+        updates += [JobUpdate(status=_target(interface)) for interface in planned.interfaces]
+        paid = self._payment(job, planned.product)
         now = int(self._clock())
         row = JobRow(
             job_id=job.id,
@@ -85,8 +93,9 @@ class Intake:
             partition=request.partition,
             qos=request.qos,
             tag=tag,
-            unit_seconds=unit_seconds,
-            grid_units=planned.product.grid_units or grid_units(unit_seconds),
+            unit_seconds=paid.unit_seconds,
+            grid_units=paid.grid_units,
+            unit_price=paid.unit_price,
             created_at=job.createdAt // 1000 if job.createdAt else now,
             time_limit_seconds=request.time_limit_seconds or None,
             submit_request=json_format.MessageToJson(request, preserving_proto_field_name=True),
@@ -100,9 +109,14 @@ class Intake:
             raise UnmappedError("the job names no owner")
         return await self._jobmap.call(JobMap.local_identity, job.owner.createdBy, job.owner.project)
 
-    def _unit_seconds(self, job: Job) -> int:
-        product = job.status.resolvedProduct if job.status else None
-        unit = (product.unitOfPrice if product else None) or DEFAULT_PRICE_UNIT
-        if unit not in UNIT_SECONDS:
-            raise JobRefused(f"the machine type is paid by '{unit}', which this provider does not know")
-        return UNIT_SECONDS[unit]
+    def _payment(self, job: Job, product: Product) -> Payment:
+        resolved = job.status.resolvedProduct if job.status else None
+        try:
+            return payment(resolved, product, self._config)
+        except PaymentUnknown as error:
+            raise JobRefused(str(error)) from error
+
+
+def _target(interface: Interface) -> str:
+    """Return the text by which the portal learns of one more interface of a job."""
+    return f"Target: {json.dumps(dataclasses.asdict(interface) | {'defaultName': None})}"

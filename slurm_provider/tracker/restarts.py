@@ -25,7 +25,13 @@ def restarted(job: JobRow, anew: JobRow, change: JobChange) -> JobChange | None:
     """
     if not may_restart(job) or anew.restart != job.restart + 1:
         return None
-    anew = replace(anew, created_at=job.created_at, unit_seconds=job.unit_seconds, grid_units=job.grid_units)
+    anew = replace(
+        anew,
+        created_at=job.created_at,
+        unit_seconds=job.unit_seconds,
+        grid_units=job.grid_units,
+        unit_price=job.unit_price,
+    )
     columns = {
         field.name: getattr(anew, field.name)
         for field in fields(JobRow)

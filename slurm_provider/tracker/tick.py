@@ -16,8 +16,10 @@ from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.identity import same_job, submit_times
 from slurm_provider.tracker.observation import Look, Rules, observe
+from slurm_provider.tracker.registrar import Registrar
 from slurm_provider.tracker.states import ucloud_state
 from slurm_provider.tracker.submitter import Submitter
+from slurm_provider.tracker.usage import UsageCheck
 
 log = structlog.get_logger()
 
@@ -39,9 +41,11 @@ class Tick:
         cluster: Cluster,
         jobmap: Door,
         submitter: Submitter,
-        credit_check: CreditCheck,
+        credit_check: CreditCheck | UsageCheck,
         clock: Callable[[], float] = time.time,
+        registrar: Registrar | None = None,
     ) -> None:
+        self._registrar = registrar
         self._config = config
         self._cluster = cluster
         self._jobmap = jobmap
@@ -66,7 +70,10 @@ class Tick:
         for job in jobs:
             if job.submission is Submission.INTENT:
                 self._submitter.start(job.job_id)
-        live_rows = _by_id(await self._cluster.live_jobs())
+        live = await self._cluster.live_jobs()
+        if self._registrar is not None:
+            self._registrar.start(live)
+        live_rows = _by_id(live)
         if tracked := [job for job in jobs if job.in_slurm]:
             await self._observe(tracked, live_rows)
             await self._cancel_wished()
@@ -155,6 +162,8 @@ class Tick:
 
     async def close(self) -> None:
         """Stop what goes on beside the ticks."""
+        if self._registrar is not None:
+            await self._registrar.close()
         tasks = list(self._cancelling.values())
         for task in tasks:
             task.cancel()

@@ -8,16 +8,20 @@ from typing import Any
 
 import structlog
 
-from slurm_provider.config import FacadeConfig
-from slurm_provider.core import CoreClient
+from slurm_provider.config import Era, FacadeConfig
+from slurm_provider.core import CoreClient, TodaysCore
 from slurm_provider.jobmap import Door, JobMap
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.tracker.credits import CreditCheck
 from slurm_provider.tracker.delivery import Delivery
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
+from slurm_provider.tracker.orphans import Orphans
+from slurm_provider.tracker.registrar import Registrar
+from slurm_provider.tracker.registration import Registration
 from slurm_provider.tracker.submitter import Submitter
 from slurm_provider.tracker.tick import Tick
+from slurm_provider.tracker.usage import UsageCheck
 
 log = structlog.get_logger()
 
@@ -39,17 +43,29 @@ class Tracker:
     ) -> None:
         self._config = config
         self._jobmap = jobmap
+        self._core = core
         self._clusters = clusters
         self.limits = {
             name: LimitCache(cluster, jobmap, config.tracker.limits_interval_seconds)
             for name, cluster in clusters.items()
         }
         self._hurry = {name: asyncio.Event() for name in clusters}
-        self.delivery = Delivery(jobmap, core, self.hurry)
+        self._orphans: Orphans | None = None
+        if config.core.era is Era.TODAY:
+            self._orphans = Orphans(config.core.orphans, jobmap, TodaysCore(core), self.hurry, clock)
+        refused = self._orphans.refused if self._orphans else None
+        self.delivery = Delivery(jobmap, core, self.hurry, refused=refused)
         self.submitter = Submitter(config, jobmap, clusters, self.limits, tagger, self.delivery.wake, clock)
-        credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
+        credit_check: CreditCheck | UsageCheck = UsageCheck(jobmap)
+        if config.core.era is Era.SEEDS:
+            credit_check = CreditCheck(config.provider.id, jobmap, core, self.hurry)
+        registrars = {
+            name: Registrar(config, cluster, jobmap, core, self.hurry_and_tell, clock)
+            for name, cluster in clusters.items()
+            if config.clusters[name].register_outside_jobs
+        }
         self._ticks = {
-            name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock)
+            name: Tick(config, cluster, jobmap, self.submitter, credit_check, clock, registrars.get(name))
             for name, cluster in clusters.items()
         }
         self.last_tick: dict[str, float] = {}
@@ -62,6 +78,10 @@ class Tracker:
         for name in self._clusters:
             await self._jobmap.call(JobMap.cluster, name)
         loops: list[Coroutine[Any, Any, None]] = [self.delivery.run()]
+        if self._orphans:
+            loops.append(self._orphans.run())
+        if self._config.core.register_products:
+            loops.append(Registration(self._config, TodaysCore(self._core)).run())
         for name in self._clusters:
             loops += [self._follow(name), self._refresh_limits(name)]
         self._loops = [asyncio.create_task(loop) for loop in loops]

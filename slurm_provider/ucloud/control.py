@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from slurm_provider.ucloud.bulk import Received
-from slurm_provider.ucloud.jobs import JobState
+from slurm_provider.ucloud.jobs import JobState, NameAndVersion, ProductReference, SimpleDuration
 
 
 class JobUpdate(BaseModel):
@@ -57,6 +57,72 @@ class ChargeAnswer(Received):
     def without_funds(self) -> set[str]:
         """The ids of the jobs that can no longer be paid."""
         return {reference.id for reference in self.insufficientFunds or []}
+
+
+class RegisteredSpecification(BaseModel):
+    """A JobSpecification of a job that did not begin at UCloud."""
+
+    application: NameAndVersion
+    product: ProductReference
+    name: str
+    replicas: int
+    allowDuplicateJob: bool = True
+    timeAllocation: SimpleDuration | None
+
+
+class RegisterItem(BaseModel):
+    """One item of `jobs/control/register`: `providerGeneratedId` is what it can be found by at Core."""
+
+    spec: RegisteredSpecification
+    providerGeneratedId: str
+    createdBy: str
+    project: str | None
+    projectAllRead: bool = False
+    projectAllWrite: bool = False
+
+
+class UsageOwner(BaseModel):
+    """Whose wallet is meant: a user's or a project's."""
+
+    type: str
+    username: str = ""
+    projectId: str = ""
+
+
+class UsageCategory(BaseModel):
+    """A product category."""
+
+    name: str
+    provider: str
+
+
+class UsageDescription(BaseModel):
+    """What a report is about: totals are kept by owner and scope."""
+
+    scope: str
+    description: str | None = None
+
+
+class UsageItem(BaseModel):
+    """One item of `accounting/v2/reportUsage`: the scope's total so far, in the category's unit."""
+
+    isDeltaCharge: bool = False
+    owner: UsageOwner
+    categoryIdV2: UsageCategory
+    usage: int
+    description: UsageDescription
+
+
+class UsageAnswer(Received):
+    """Core's answer to `reportUsage`: whether each owner's wallet is still open."""
+
+    responses: list[bool]
+
+
+class ExistenceAnswer(Received):
+    """Core's answer to `providers/resources/checkExistence`: which resources there are."""
+
+    responses: list[bool]
 
 
 class AccessToken(Received):

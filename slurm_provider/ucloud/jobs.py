@@ -78,6 +78,12 @@ class JobSpecification(Received):
     sshEnabled: bool | None = None
 
 
+class LoadInstructions(Received):
+    """Which software of the site a native tool needs."""
+
+    applications: list[NameAndVersion] | None = None
+
+
 class ToolDescription(Received):
     """How an application is run: backend and image, and defaults."""
 
@@ -86,6 +92,7 @@ class ToolDescription(Received):
     container: OptionalText = None
     defaultTimeAllocation: SimpleDuration | None = None
     requiredModules: list[str] | None = None
+    loadInstructions: LoadInstructions | None = None
 
 
 class ToolWithDescription(Received):
@@ -110,6 +117,12 @@ class ContainerDescription(Received):
     runAsRealUser: bool | None = None
 
 
+class PortDescription(Received):
+    """Where a web or VNC application listens; nothing or 0 leaves it to the provider."""
+
+    port: int | None = None
+
+
 class ApplicationInvocation(Received):
     """The command line of an application and the parameters in it."""
 
@@ -119,6 +132,9 @@ class ApplicationInvocation(Received):
     environment: dict[str, InvocationParameter] | None = None
     applicationType: OptionalText = None
     container: ContainerDescription | None = None
+    web: PortDescription | None = None
+    vnc: PortDescription | None = None
+    sbatch: dict[str, InvocationParameter] | None = None
     allowMultiNode: bool | None = None
 
 
@@ -136,11 +152,23 @@ class Application(Received):
         return (wrapped.description if wrapped else None) or ToolDescription()
 
 
+class ResolvedCategory(Received):
+    """How today's Core has a product category paid for."""
+
+    accountingFrequency: OptionalText = None
+    freeToUse: bool | None = None
+
+
 class ResolvedProduct(Received):
     """The parts of a product that a provider needs, in either era's form."""
 
     name: Text = ""
+    category: ResolvedCategory | None = None
     unitOfPrice: OptionalText = None
+    price: int | None = None
+    cpuModel: OptionalText = None
+    memoryModel: OptionalText = None
+    gpuModel: OptionalText = None
 
 
 class JobStatus(Received):
@@ -156,10 +184,17 @@ class Job(Received):
     """A job. Its times are epoch milliseconds, as everywhere at UCloud's edge."""
 
     id: Text
+    providerGeneratedId: OptionalText = None
     createdAt: EpochMilliseconds | None = None
     owner: ResourceOwner | None = None
     specification: JobSpecification | None = None
     status: JobStatus | None = None
+
+
+class JobPage(Received):
+    """A page of jobs (UCloud's PageV2)."""
+
+    items: list[Job] | None = None
 
 
 class UnreadJob(RootModel[Any]):

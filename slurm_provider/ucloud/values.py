@@ -2,9 +2,16 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
-from slurm_provider.ucloud.bulk import OptionalText, Received
+from slurm_provider.ucloud.bulk import OptionalText, Received, Text
+
+
+class WorkflowSpecification(Received):
+    """A piece of script that the user chose, as a Jinja template, with parameters of its own."""
+
+    job: OptionalText = None
+    inputs: "list[ApplicationParameter] | None" = None
 
 
 class ParameterValue(Received):
@@ -19,9 +26,12 @@ class ParameterValue(Received):
     value: Any = None
     path: OptionalText = None
     readOnly: bool | None = None
+    mountPath: OptionalText = None
     id: OptionalText = None
     hostname: OptionalText = None
     jobId: OptionalText = None
+    modules: list[Text] | None = None
+    specification: WorkflowSpecification | None = None
 
 
 class EnumerationOption(Received):
@@ -29,6 +39,12 @@ class EnumerationOption(Received):
 
     name: str = ""
     value: str = ""
+
+
+class SupportedModule(Received):
+    """A module that a user may choose."""
+
+    name: Text = ""
 
 
 class ApplicationParameter(Received):
@@ -41,6 +57,9 @@ class ApplicationParameter(Received):
     trueValue: OptionalText = None
     falseValue: OptionalText = None
     options: list[EnumerationOption] | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+    supportedModules: list[SupportedModule] | None = None
 
 
 class InvocationParameter(Received):
@@ -61,4 +80,8 @@ class InvocationParameter(Received):
     variableName: str | None = None
     flag: str | None = None
     variable: str | None = None
-    template: Any = Field(default=None)
+    template: str | None = None
+
+
+WorkflowSpecification.model_rebuild()
+ParameterValue.model_rebuild()

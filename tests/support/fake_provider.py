@@ -23,20 +23,29 @@ class FakeProvider:
         self.calls: list[tuple[str, dict[str, str], bytes]] = []
         self.prepared: deque[Response] = deque()
         self.create_delay_seconds = 0.0
+        self.support = json.loads(FULL_SUPPORT.read_text())
+        self._news = asyncio.Condition()
 
     async def answer(self, request: Request) -> Response:
         """Keep the call and answer it."""
         body = await request.body()
         operation = request.url.path.partition("/ucloud/example/")[2]
         self.calls.append((operation, dict(request.headers), body))
+        async with self._news:
+            self._news.notify_all()
         if operation == "jobs/retrieveProducts":
-            return JSONResponse(json.loads(FULL_SUPPORT.read_text()))
+            return JSONResponse(self.support)
         if operation == "integration/init":
             return JSONResponse({})
         await asyncio.sleep(self.create_delay_seconds)
         if self.prepared:
             return self.prepared.popleft()
         return JSONResponse({"responses": [None for _ in json.loads(body)["items"]]})
+
+    async def wait_for(self, operation: str, *, calls: int) -> None:
+        """Wait until an operation was called so often."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: self.operations().count(operation) >= calls)
 
     def operations(self) -> list[str]:
         """The calls so far, below the provider's prefix."""

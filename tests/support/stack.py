@@ -33,6 +33,7 @@ url = "{core_url}"
 public_key_file = "{folder}/core/provider.pub"
 refresh_token_file = "{folder}/core/refresh-token"
 era = "{era}"
+{core}
 
 [facade]
 listen = "{listen}"
@@ -48,6 +49,7 @@ absence_grace_seconds = {absence_grace_seconds}
 [clusters.hpc]
 sidecar = "unix:{folder}/run/sidecar.sock"
 job_folder = "{folder}/drives/123/{{user}}/{{job}}"
+{cluster}
 
 [sidecar]
 listen = "unix:{folder}/run/sidecar.sock"
@@ -78,8 +80,8 @@ memory_gib = {memory_gib}
 class Settings:
     """What differs from one stack to another.
 
-    `sidecar` is added to that section, `products` replaces the three of the seed documents, `more`
-    is appended to the configuration.
+    `sidecar`, `core` and `cluster` are added to these sections, `products` replaces the three of the
+    seed documents, `more` is appended to the configuration.
     """
 
     era: str = "seeds"
@@ -88,6 +90,8 @@ class Settings:
     absence_grace_seconds: float = 5
     memory_gib: float = 0.1
     sidecar: str = ""
+    core: str = ""
+    cluster: str = ""
     products: str | None = None
     more: str = ""
 
@@ -248,7 +252,8 @@ def prepare(folder: Path) -> None:
         user = pwd.getpwnam(owner)
         os.chown(path, user.pw_uid, user.pw_gid)
         path.chmod(mode)
-    shutil.copy(ROOT / "tests/data/software/acme-batch", folder / "software/acme-batch")
+    for program in (ROOT / "tests/data/software").iterdir():
+        shutil.copy(program, folder / "software" / program.name)
 
 
 def free_port() -> int:

@@ -90,6 +90,47 @@ class CoreStandin:
         query = {"user": user} | ({"project": project} if project else {})
         return await self._text("GET", "token", params=query)
 
+    async def activate_licence(
+        self, user: str, product: str = "example-license", *, project: str | None = None
+    ) -> str:
+        """Activate a licence; gives its id."""
+        reference = {"id": product, "category": product, "provider": "example"}
+        body = {"items": [{"product": reference}]}
+        reply = await self.as_user(user, "POST", "/api/licenses", body, project=project)
+        return str(reply["responses"][0]["id"])
+
+    async def extend_as_user(
+        self, user: str, job_id: str, *, project: str | None = None, **time: int
+    ) -> Json:
+        """Ask for more time: hours, minutes, seconds."""
+        requested = {"hours": 0, "minutes": 0, "seconds": 0} | time
+        body = {"items": [{"jobId": job_id, "requestedTime": requested}]}
+        return await self.as_user(user, "POST", "/api/jobs/extend", body, project=project)
+
+    async def suspend_as_user(self, user: str, *job_ids: str, project: str | None = None) -> Json:
+        """Ask for a pause of jobs."""
+        body = {"items": [{"id": job_id} for job_id in job_ids]}
+        return await self.as_user(user, "POST", "/api/jobs/suspend", body, project=project)
+
+    async def unsuspend_as_user(self, user: str, *job_ids: str, project: str | None = None) -> Json:
+        """Ask for jobs to go on."""
+        body = {"items": [{"id": job_id} for job_id in job_ids]}
+        return await self.as_user(user, "POST", "/api/jobs/unsuspend", body, project=project)
+
+    async def update_acl_as_user(
+        self, user: str, job_id: str, *, add: list[Json] | None = None, delete: list[Json] | None = None
+    ) -> Json:
+        """Give `{entity, permissions}` on a job, and take from entities."""
+        body = {"items": [{"id": job_id, "added": add or [], "deleted": delete or []}]}
+        return await self.as_user(user, "POST", "/api/jobs/updateAcl", body)
+
+    async def retrieve_as_user(
+        self, user: str, job_id: str, *, project: str | None = None, **flags: str
+    ) -> Json:
+        """A job as its user sees it; flags as `includeProduct="true"`."""
+        query = "&".join(f"{name}={value}" for name, value in (flags | {"id": job_id}).items())
+        return await self.as_user(user, "GET", f"/api/jobs/retrieve?{query}", project=project)
+
     # What happened
 
     async def received(self, path: str | None = None, since: int = 0) -> list[Json]:
@@ -141,6 +182,13 @@ class CoreStandin:
         )
         return dict(record["item"]["update"])
 
+    async def registered(self, slurm_id: int | str) -> list[Json]:
+        """Core's rows of jobs that the provider has registered for a Slurm job."""
+        headers = {"Authorization": f"Bearer {await self.provider_token()}"}
+        query = {"itemsPerPage": "250", "filterApplication": "unknown"}
+        page = _read(await self._http.get("/api/jobs/control/browse", params=query, headers=headers))
+        return [row for row in page["items"] if f"/{slurm_id}/" in row.get("providerGeneratedId", "")]
+
     async def job(self, job_id: str) -> Json:
         """Core's row of a job."""
         return await self._door("GET", "job", params={"id": job_id})
@@ -156,6 +204,19 @@ class CoreStandin:
     async def charges(self) -> list[Json]:
         """The charges taken, in order."""
         return list((await self._door("GET", "charges"))["charges"])
+
+    async def usage(self) -> list[Json]:
+        """The last total reported in each scope: `{owner, category, scope, usage}`, owner as `user:alice`."""
+        return list((await self._door("GET", "usage"))["usage"])
+
+    async def connections(self) -> list[str]:
+        """The users for whom the provider has approved a connection."""
+        return list((await self._door("GET", "connections"))["users"])
+
+    async def products_v2(self) -> list[Json]:
+        """The products as today's Core shows them to anybody."""
+        response = await self._http.get("/api/products/v2/browse", params={"itemsPerPage": 250})
+        return list(_read(response)["items"])
 
     # What Core is to be
 
@@ -184,12 +245,31 @@ class CoreStandin:
         return await self._door("GET", "wallets", params=query)
 
     async def behave(self, **behaviour: Any) -> None:
-        """Set down, delay_seconds, doubled_slashes, fail_next, forget or provider_url."""
+        """Set down, delay_seconds, doubled_slashes, restart_after_seconds, fail_next, forget, next_ids
+        or provider_url.
+        """
         await self._door("PUT", "behaviour", json=behaviour)
+
+    async def set_ssh_keys(self, user: str, *keys: str) -> list[Json]:
+        """Give a user exactly these public keys; gives them as Core shows them. The provider is not told."""
+        body = {"user": user, "keys": list(keys)}
+        return list((await self._door("PUT", "ssh-keys", json=body))["keys"])
+
+    async def revoke_files(self, user: str, path: str) -> list[str]:
+        """Take the files below a UCloud path from a user; gives the ids of the jobs that Core ends for it."""
+        return list((await self._door("POST", "revoke", json={"user": user, "path": path}))["ended"])
+
+    async def restart(self, job_id: str) -> None:
+        """Create an ended job again under its id, as Core does for one with restartOnExit."""
+        await self._door("POST", "restart", json={"id": job_id})
 
     async def core_token(self) -> str:
         """A token that the provider must accept."""
         return await self._text("GET", "token/core")
+
+    async def provider_token(self) -> str:
+        """The provider's own access token, to call Core in its place."""
+        return await self._text("GET", "token/provider")
 
     async def sign(
         self, claims: Json | None = None, *, algorithm: str = "RS256", key: str | None = None

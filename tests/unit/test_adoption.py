@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from slurm_provider.config import FacadeConfig
 from slurm_provider.core import CoreClient
-from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, OutboxItem, UserMapping
+from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, Outbox, OutboxItem, UserMapping
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.rpc.v1.queue_pb2 import (
     AccountingRecord,
@@ -77,7 +77,7 @@ class Case:
         return [dict(line) for line in lines]
 
     async def told(self) -> list[tuple[str, Any, Any]]:
-        items: list[OutboxItem] = await self.door.call(JobMap.undelivered, 100)
+        items: list[OutboxItem] = await self.door.outbox(Outbox.undelivered, 100)
         updates = [(item.job_id, json.loads(item.body)["update"]) for item in items]
         return [(job_id, update["state"], update["status"]) for job_id, update in updates]
 

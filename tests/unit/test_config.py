@@ -130,6 +130,26 @@ MISTAKES = {
         'sidecar = "login.example:8890"  # here',
         "clusters.remote.sidecar: must be unix:",
     ),
+    "a container runtime that is none": (
+        "[jobmap]",
+        '[clusters.hpc.containers]\nruntime = "docker"  # here\n\n[jobmap]',
+        "clusters.hpc.containers.runtime: ",
+    ),
+    "a container runtime that pulls nothing": (
+        "[jobmap]",
+        '[clusters.hpc.containers]  # here\nruntime = "charliecloud"\npull = true\n\n[jobmap]',
+        "clusters.hpc.containers: charliecloud runs image folders",
+    ),
+    "an image cache without place": (
+        "[jobmap]",
+        '[clusters.hpc.containers]\nruntime = "podman"\ncache = "images"  # here\n\n[jobmap]',
+        "clusters.hpc.containers.cache: must begin with / or ~/",
+    ),
+    "an image that is neither software nor a file": (
+        "[jobmap]",
+        '[[images]]  # here\nname = "a"\n\n[jobmap]',
+        "images.0: needs either software or file",
+    ),
     "a job folder without the job": (
         'job_folder = "~/ucloud-jobs/{{job}}"',
         'job_folder = "~/ucloud-jobs"  # here',

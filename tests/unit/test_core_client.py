@@ -14,6 +14,7 @@ from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
 from tests.support.tiny_core import REFRESH, Reply, TinyCore, tiny_core, token
 
 UPDATE = "/api/jobs/control/update"
+BROWSE = "/api/jobs/control/browse"
 NOT_FOUND = Reply(404, {"why": "Not found or permission denied (54112)", "errorCode": None})
 
 
@@ -76,7 +77,15 @@ async def test_a_token_that_core_does_not_take_is_renewed_once(line: Line, statu
     line.core.reply = lambda _path, _body: Reply(status, body)
     with pytest.raises(CoreUnavailable, match="does not take our token"):
         await line.client.update(["{}"])
-    assert [path for path, _ in line.core.calls] == [REFRESH, UPDATE, REFRESH, UPDATE]
+    another_call = [BROWSE] if status == 403 else []
+    assert [path for path, _ in line.core.calls] == [REFRESH, UPDATE, REFRESH, UPDATE, *another_call]
+
+
+async def test_a_403_is_a_refusal_when_core_takes_the_token_for_another_call(line: Line) -> None:
+    forbidden = Reply(403, {"why": "Forbidden"})
+    line.core.reply = lambda path, _body: Reply(200, {"items": []}) if path == BROWSE else forbidden
+    with pytest.raises(CoreRefused, match="Forbidden"):
+        await line.client.update(["{}"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from slurm_provider.config import Core
 from slurm_provider.core import CoreClient, CoreUnavailable
-from slurm_provider.jobmap import Charge, Door, JobChange, JobMap
+from slurm_provider.jobmap import Charge, Door, JobChange, JobMap, Outbox
 from slurm_provider.tracker.delivery import FAILURES_APART, TRIES_TOGETHER, Delivery
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
@@ -69,7 +69,7 @@ class Post:
         return heard
 
     async def left(self) -> int:
-        return len(await self.door.call(JobMap.undelivered, 10**6))
+        return len(await self.door.outbox(Outbox.undelivered, 10**6))
 
 
 def _word(item: dict[str, Any]) -> str:

@@ -212,6 +212,19 @@ def test_a_variable_of_the_environment_without_value_is_not_exported() -> None:
     assert exports({"N": InvocationParameter.model_validate(var("n"))}, Values()) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["PATH", "IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "SLURM_CONF", "UCLOUD_JOB_ID"]
+)
+def test_what_the_job_itself_needs_cannot_be_set(name: str) -> None:
+    with pytest.raises(LaunchError, match=f"may not set the environment variable '{name}'"):
+        exports({name: InvocationParameter.model_validate(word("x"))}, Values())
+
+
+def test_an_environment_variable_can_hold_another() -> None:
+    environment = {"OUT": InvocationParameter(type="env", variable="HOME")}
+    assert exports(environment, Values()) == ['export OUT="${HOME}"']
+
+
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A\n", "A;id", "$(id)", "Ä"])
 def test_what_bash_would_not_take_for_a_variable_is_refused(name: str) -> None:
     with pytest.raises(LaunchError, match="environment variable"):

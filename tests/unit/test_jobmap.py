@@ -87,9 +87,9 @@ def test_a_file_that_is_opened_again_is_migrated_once_and_keeps_everything(path:
     applied = set()
     for _ in range(3):
         jobmap = JobMap(path, lambda: NOW)
+        applied.add(count(path, "_sqlite_migrations"))
         jobmap.add_jobs([(job(), JobChange("54112"))])
         jobmap.close()
-        applied.add(count(path, "_sqlite_migrations"))
     assert len(applied) == 1
     assert count(path, "jobs") == 1
 
@@ -138,13 +138,13 @@ def test_adding_a_known_job_changes_nothing(jobmap: JobMap) -> None:
     jobmap.apply([JobChange("54112", {"state": JobState.RUNNING})])
     jobmap.add_jobs([(job(local_user="mallory"), JobChange("54112", {"tries": 9}, updates=[RUNNING]))])
     assert jobmap.job("54112") == job(state=JobState.RUNNING)
-    assert len(jobmap.undelivered(10)) == 1
+    assert len(jobmap.outbox.undelivered(10)) == 1
 
 
 def test_a_charge_is_posted_once(jobmap: JobMap) -> None:
     jobmap.add_jobs([(job(), JobChange("54112", charges=[CHARGE]))])
     jobmap.apply([JobChange("54112", charges=[CHARGE]), JobChange("54112", charges=[CHARGE])])
-    [item] = jobmap.undelivered(10)
+    [item] = jobmap.outbox.undelivered(10)
     assert item.kind is OutboxKind.CHARGE
     assert '"units":15,"periods":2' in item.body
 
@@ -168,13 +168,13 @@ def test_only_jobs_whose_end_has_not_been_told_are_open(jobmap: JobMap) -> None:
 def test_the_outbox_gives_the_oldest_first_and_each_until_it_is_taken_or_refused(jobmap: JobMap) -> None:
     for number in range(5):
         jobmap.tell(f"job-{number % 2}", JobUpdate(status=str(number)))
-    first, second, third, *_ = items = jobmap.undelivered(10)
+    first, second, third, *_ = items = jobmap.outbox.undelivered(10)
     assert [item.id for item in items] == sorted(item.id for item in items)
-    assert [item.job_id for item in jobmap.undelivered(3)] == ["job-0", "job-1", "job-0"]
-    jobmap.delivered([first])
-    jobmap.refused([second], "404")
-    jobmap.not_delivered([third], "down")
-    assert [(item.id, item.tries) for item in jobmap.undelivered(10)] == [
+    assert [item.job_id for item in jobmap.outbox.undelivered(3)] == ["job-0", "job-1", "job-0"]
+    jobmap.outbox.delivered([first])
+    jobmap.outbox.refused([second], "404")
+    jobmap.outbox.not_delivered([third], "down")
+    assert [(item.id, item.tries) for item in jobmap.outbox.undelivered(10)] == [
         (third.id, 1),
         *((item.id, 0) for item in items[3:]),
     ]

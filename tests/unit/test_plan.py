@@ -64,13 +64,13 @@ def test_the_seeds_job_runs_the_command_line_of_its_application(config: FacadeCo
         "exec 'acme-batch' '--debug' 'true' 'Hello, World!'",
     ]
     assert "\n".join(command) in planned.script
-    assert "launcher container" in planned.script
+    assert "exec bwrap" in planned.script
     assert "UCLOUD_JOB_ID='54112'" in planned.script
 
 
 def test_a_native_application_sees_the_node_as_it_is(config: FacadeConfig) -> None:
     planned = plan(seed(**{f"{TOOL}__backend": "NATIVE", f"{TOOL}__image": None}), config)
-    assert "launcher native" in planned.script
+    assert 'export UCLOUD_DIR="$etc"' in planned.script
     assert "\nexec 'acme-batch'" in planned.script
 
 
@@ -116,7 +116,128 @@ def test_replicas_left_out_are_one(config: FacadeConfig) -> None:
     assert _request(plan(seed(specification__replicas=None), config)).nodes == 1
 
 
+def test_a_template_is_run_once_beside_the_batch_script(config: FacadeConfig) -> None:
+    text = "{{ sbatch('signal', 'USR1') }}"
+    text += "{{ srun() }}run {{ value }} {{ debug | flag('-d') }} {{ ucloud.nodes }}"
+    native = {
+        f"{TOOL}__backend": "NATIVE",
+        f"{INVOCATION}__invocation": [{"type": "jinja", "template": text}],
+    }
+    planned = plan(seed(**native), config)
+    assert "\nsrun run 'Hello, World!' -d 1\n" in planned.script
+    assert "SLURM_PROCID=0 sh -c" in planned.script
+    assert "stdout-%t.log" not in planned.script
+    assert [(option.name, option.value) for option in _request(planned).options] == [("signal", "USR1")]
+
+
+def test_a_template_in_a_container_runs_in_each_replica(config: FacadeConfig) -> None:
+    invocation = [{"type": "jinja", "template": "{{ srun() }}run"}]
+    planned = plan(seed(**{f"{INVOCATION}__invocation": invocation}), config)
+    assert "stdout-%t.log" in planned.script
+    assert "\nrun\n" in planned.script
+
+
+def test_a_template_of_the_environment_is_a_value(config: FacadeConfig) -> None:
+    environment = {"T": {"type": "jinja", "template": "<{{ value }}>"}}
+    planned = plan(seed(**{f"{INVOCATION}__environment": environment}), config)
+    assert "export T='<Hello, World!>'" in planned.script
+
+
+def test_the_tasks_of_a_node_share_its_cores_and_a_replica_stays_one_task(config: FacadeConfig) -> None:
+    sbatch = {"ntasks-per-node": {"type": "word", "word": "2"}}
+    planned = plan(seed(**{f"{INVOCATION}__sbatch": sbatch}), config)
+    assert (_request(planned).tasks_per_node, _request(planned).cpus_per_task) == (2, 2)
+    assert 'srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --input=none' in planned.script
+
+
+def test_a_job_knows_its_machine(config: FacadeConfig) -> None:
+    planned = plan(seed(status__resolvedProduct={"name": "p", "cpuModel": "Fast's 1"}), config)
+    exported = [line for line in planned.script.splitlines() if line.startswith("export UCLOUD_")]
+    assert "export UCLOUD_MACHINE_CPU='4'" in exported
+    assert "export UCLOUD_MACHINE_MEMORY_IN_GIGS='1.5'" in exported
+    assert "export UCLOUD_MACHINE_CPU_MODEL='Fast'\"'\"'s 1'" in exported
+    assert "export UCLOUD_QOS='normal'" in exported
+
+
+@pytest.mark.parametrize(
+    ("changes", "port"),
+    [
+        ({"applicationType": "WEB", "web": {"port": 8080}}, "8080"),
+        ({"applicationType": "WEB", "web": {"port": 0}}, ""),
+        ({"applicationType": "WEB", "web": None}, ""),
+        ({"applicationType": "VNC", "vnc": {"port": 5901}, "web": {"port": 80}}, "5901"),
+        ({"applicationType": "BATCH", "web": {"port": 80}}, None),
+    ],
+)
+def test_only_a_web_or_vnc_application_has_a_port(
+    config: FacadeConfig, changes: dict[str, Any], port: str | None
+) -> None:
+    planned = plan(seed(**{f"{INVOCATION}__{key}": value for key, value in changes.items()}), config)
+    exported = [line for line in planned.script.splitlines() if line.startswith("export UCLOUD_PORT=")]
+    assert exported == ([] if port is None else [f"export UCLOUD_PORT='{port}'"])
+
+
+@pytest.mark.parametrize(
+    ("backend", "path"), [("DOCKER", "/work/a b.txt"), ("NATIVE", "/gpfs/home/bob/a b.txt")]
+)
+def test_the_file_that_the_application_was_opened_with_is_a_path_of_its_own(
+    config: FacadeConfig, backend: str, path: str
+) -> None:
+    job = seed(**{"specification__openedFile": "/4012/a b.txt", f"{TOOL}__backend": backend})
+    planned = plan(job, config)
+    assert f"export UCLOUD_OPEN_WITH_FILE='{path}'" in planned.script
+    assert [path.path for path in _request(planned).confined_paths] == ["/gpfs/home/bob/a b.txt"]
+
+
+def test_files_among_the_resources_must_lie_in_their_drive(config: FacadeConfig) -> None:
+    planned = plan(seed(specification__resources=[{"type": "file", "path": "/4012/data"}]), config)
+    assert [path.path for path in _request(planned).confined_paths] == ["/gpfs/home/bob/data"]
+
+
 REFUSED = {
+    "a template beside other parts": (
+        {f"{INVOCATION}__invocation": [{"type": "word", "word": "a"}, {"type": "jinja", "template": "b"}]},
+        "a template beside other parts",
+    ),
+    "a workflow without a template to follow": (
+        {
+            f"{INVOCATION}__parameters": [{"type": "workflow", "name": "w"}],
+            "specification__parameters": {"w": {"type": "workflow", "specification": {"job": "x"}}},
+        },
+        "no template that a workflow could follow",
+    ),
+    "a variable of the job in an option of sbatch": (
+        {f"{INVOCATION}__sbatch": {"signal": {"type": "env", "variable": "X"}}},
+        "cannot be used in an option of sbatch",
+    ),
+    "software that is not installed": (
+        {f"{TOOL}__loadInstructions": {"applications": [{"name": "tool", "version": "1"}]}},
+        "software tool 1 is not installed",
+    ),
+    "a port that there is not": (
+        {f"{INVOCATION}__applicationType": "WEB", f"{INVOCATION}__web": {"port": 70000}},
+        "port 70000",
+    ),
+    "an unknown licence among the resources": (
+        {"specification__resources": [{"type": "license_server", "id": "acme"}]},
+        "licence 'acme' is not available",
+    ),
+    "a public link": (
+        {"specification__resources": [{"type": "ingress", "id": "7"}]},
+        "the job asks for a public link",
+    ),
+    "block storage": (
+        {"specification__resources": [{"type": "block_storage", "id": "7"}]},
+        "the job asks for block storage",
+    ),
+    "a private network": (
+        {"specification__resources": [{"type": "private_network", "id": "7"}]},
+        "the job asks for a private network",
+    ),
+    "a resource of unknown type": (
+        {"specification__resources": [{"type": "sorcery"}]},
+        "resource of type 'sorcery'",
+    ),
     "an image that is not mapped": ({f"{TOOL}__image": "other/image:2"}, "other/image:2"),
     "no image": ({f"{TOOL}__image": None}, "container image"),
     "a virtual machine": ({f"{TOOL}__backend": "VIRTUAL_MACHINE"}, "VIRTUAL_MACHINE"),
@@ -170,7 +291,7 @@ REFUSED = {
     "an application without command line": ({f"{INVOCATION}__invocation": []}, "application"),
     "an extra resource": (
         {"specification__resources": [{"type": "network", "id": "7"}]},
-        "resource of type 'network'",
+        "the job asks for a public IP address",
     ),
     "a parameter of the wrong type": (
         {"specification__parameters__value": {"type": "integer", "value": 1}},

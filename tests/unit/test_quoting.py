@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slurm_provider.launch.invocation import command_line, exports
+from slurm_provider.launch.quoting import quoted
 from slurm_provider.launch.values import Values
 from slurm_provider.ucloud.values import InvocationParameter
 
@@ -30,6 +31,9 @@ NASTY = [
     "#",
     "\u2028",
     "é",
+    "\x01\x7f\x01",
+    "\r\n",
+    *(chr(code) for code in range(1, 32)),
 ]
 
 
@@ -63,6 +67,17 @@ def test_the_program_receives_every_text_byte_for_byte(texts: list[str]) -> None
     values = Values(texts={f"v{i}": text for i, text in enumerate(texts)})
     line = command_line(printed(var(list(values.texts))), values)
     assert received(line) == texts
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_the_program_receives_each_nasty_text_byte_for_byte(text: str) -> None:
+    values = Values(texts={"t": text})
+    assert received(f"{command_line(printed(var(['t'])), values)}") == [text]
+
+
+def test_no_line_of_a_script_ends_in_a_carriage_return() -> None:
+    assert "\r" not in quoted("a\r\nb\r")
+    assert quoted("a\r\nb") == "'a'$'\\015''\nb'"
 
 
 @pytest.mark.parametrize("content", ["two words", "*", "a\nb", "", "$HOME `id`", "'\"\\"])

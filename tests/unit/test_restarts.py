@@ -119,7 +119,7 @@ def test_an_end_is_offered_when_core_is_about_to_be_told_of_it(jobmap: JobMap) -
     jobmap.add_jobs([(ended(restart_offered=False), JobChange("54112"))])
     for allowed, offered in ((None, False), (False, False), (True, True)):
         jobmap.tell("54112", JobUpdate(state=JobState.SUCCESS, allowRestart=allowed))
-        jobmap.offer_restarts(jobmap.deliverable(OutboxKind.UPDATE, 10))
+        jobmap.offer_restarts(jobmap.outbox.deliverable(OutboxKind.UPDATE, 10))
         row = jobmap.job("54112")
         assert row is not None
         assert row.restart_offered is offered
@@ -129,7 +129,7 @@ def test_the_end_before_offers_nothing_while_the_next_start_lives(jobmap: JobMap
     jobmap.add_jobs([(ended(), JobChange("54112"))])
     jobmap.tell("54112", JobUpdate(state=JobState.SUCCESS, allowRestart=True))
     jobmap.change_job("54112", partial(restarted, anew=anew(), change=JobChange("54112")))
-    jobmap.offer_restarts(jobmap.deliverable(OutboxKind.UPDATE, 10))
+    jobmap.offer_restarts(jobmap.outbox.deliverable(OutboxKind.UPDATE, 10))
     row = jobmap.job("54112")
     assert row is not None
     assert (row.restart, row.restart_offered, row.state) == (1, False, JobState.IN_QUEUE)
@@ -143,7 +143,7 @@ def test_a_restart_is_told_after_the_end_before_it_and_sees_only_its_own_attempt
     assert jobmap.attempts("hpc") == {}
     jobmap.apply([JobChange("54112", attempts=[replace(first, slurm_id=78, restart=1)])])
     assert [attempt.slurm_id for attempt in jobmap.attempts("hpc")["54112"]] == [78]
-    told = [json.loads(item.body)["update"]["state"] for item in jobmap.undelivered(10)]
+    told = [json.loads(item.body)["update"]["state"] for item in jobmap.outbox.undelivered(10)]
     assert told == ["SUCCESS", "IN_QUEUE"]
     assert len(jobmap.history("54112")["attempts"]) == 2
 

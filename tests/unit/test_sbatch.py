@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
+from slurm_provider.rpc.v1.submission_pb2 import SbatchOption, SubmitRequest
 from slurm_provider.slurm.command import Outcome
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch, batch_script
 
@@ -136,6 +136,33 @@ def test_every_option_stands_in_the_header() -> None:
         '#SBATCH --output="/home/of bob/1/.ucloud/batch.log"',
         "#SBATCH --no-requeue",
     ]
+
+
+def test_what_an_application_asks_for_stands_before_ours_and_so_cannot_change_it() -> None:
+    asked = request(tasks_per_node=2, options=[SbatchOption(name="signal", value="B:USR1@60")])
+    asked.options.append(SbatchOption(name="contiguous"))
+    lines = header(asked)
+    assert lines[:2] == ["#SBATCH --signal=B:USR1@60", "#SBATCH --contiguous"]
+    assert "#SBATCH --ntasks-per-node=2" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account", "root"),
+        ("uid", "0"),
+        ("ui", "0"),
+        ("wrap", "id"),
+        ("nodes", "9"),
+        ("Signal", "x"),
+        ("signal\n#SBATCH --uid", "0"),
+        ("signal", "x\n#SBATCH --uid=0"),
+        ("signal", "x y"),
+    ],
+)
+def test_an_option_that_no_application_may_set_is_refused_here_too(name: str, value: str) -> None:
+    with pytest.raises(InvalidDirective):
+        batch_script(request(options=[SbatchOption(name=name, value=value)]), "/jobs/1", "/jobs/1/.ucloud")
 
 
 def test_what_is_not_asked_for_is_left_to_slurm() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slurm_provider.config import License
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.values import Values, resolve
 from slurm_provider.ucloud.values import ApplicationParameter, ParameterValue
@@ -99,7 +100,8 @@ def test_a_default_can_be_a_flag() -> None:
 
 @pytest.mark.parametrize("default", [None, {"type": "integer", "value": None}])
 def test_an_optional_parameter_without_value_and_default_is_absent(default: object) -> None:
-    assert resolved({"type": "integer", "optional": True, "defaultValue": default}, None) == Values()
+    declaration = {"type": "integer", "optional": True, "defaultValue": default}
+    assert resolved(declaration, None) == Values(unset=["p"])
 
 
 def test_a_mandatory_parameter_without_value_is_refused_by_its_name() -> None:
@@ -140,14 +142,115 @@ def test_a_value_of_the_wrong_type_is_refused_by_the_parameters_name(
         resolved({"type": parameter_type}, value)
 
 
-@pytest.mark.parametrize("parameter_type", ["license_server", "network_ip", "sorcery"])
-def test_a_value_for_a_parameter_of_unknown_type_is_refused_by_both_names(parameter_type: str) -> None:
-    with pytest.raises(LaunchError, match=f"'p' is of unknown type '{parameter_type}'"):
-        resolved({"type": parameter_type}, {"type": parameter_type, "id": "1"})
+def test_a_value_for_a_parameter_of_unknown_type_is_refused_by_both_names() -> None:
+    with pytest.raises(LaunchError, match="'p' is of unknown type 'sorcery'"):
+        resolved({"type": "sorcery"}, {"type": "sorcery", "id": "1"})
 
 
-def test_an_optional_parameter_of_unknown_type_may_be_left_out() -> None:
-    assert resolved({"type": "license_server", "optional": True}, None) == Values()
+@pytest.mark.parametrize(
+    ("parameter_type", "value", "wanted"),
+    [
+        ("network_ip", {"type": "network", "id": "1"}, "a public IP address"),
+        ("ingress", {"type": "ingress", "id": "1"}, "a public link"),
+        ("private_network", {"type": "private_network", "id": "1"}, "a private network"),
+    ],
+)
+def test_what_no_job_can_have_is_refused_by_the_parameters_name_and_in_words(
+    parameter_type: str, value: dict[str, Any], wanted: str
+) -> None:
+    with pytest.raises(LaunchError, match=f"'p' asks for {wanted}, which this provider does not have"):
+        resolved({"type": parameter_type}, value)
+
+
+@pytest.mark.parametrize("parameter_type", ["license_server", "network_ip", "ingress", "peer", "sorcery"])
+def test_an_optional_parameter_of_any_type_may_be_left_out(parameter_type: str) -> None:
+    assert resolved({"type": parameter_type, "optional": True}, None) == Values(unset=["p"])
+
+
+def test_a_readme_needs_no_value_and_has_none() -> None:
+    assert resolved({"type": "readme"}, None) == Values()
+
+
+def test_a_peer_is_the_hostname_that_the_user_gave_it() -> None:
+    assert resolved({"type": "peer"}, {"type": "peer", "hostname": "db", "jobId": "7"}).texts == {"p": "db"}
+
+
+@pytest.mark.parametrize(
+    ("configured", "text"),
+    [
+        ({"address": "lic.example", "port": 27000, "key": "abc"}, "lic.example:27000/abc"),
+        ({"address": "lic.example", "port": 27000}, "lic.example:27000"),
+        ({"address": "lic.example", "key": "abc"}, "lic.example/abc"),
+    ],
+)
+def test_a_licence_is_its_servers_address_and_key(configured: dict[str, Any], text: str) -> None:
+    parameter = ApplicationParameter(type="license_server", name="p")
+    given = {"p": ParameterValue(type="license_server", id="acme")}
+    licenses = {"acme": License.model_validate(configured)}
+    assert resolve([parameter], given, [], licenses=licenses).texts == {"p": text}
+
+
+def test_an_unknown_licence_is_refused_by_its_id() -> None:
+    with pytest.raises(LaunchError, match="the licence 'acme' is not available on this provider"):
+        resolved({"type": "license_server"}, {"type": "license_server", "id": "acme"})
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value", "words"),
+    [
+        ({"type": "integer", "min": 1, "max": 9}, 0, "at least 1, not 0"),
+        ({"type": "integer", "min": 1, "max": 9}, 10, "at most 9, not 10"),
+        ({"type": "floating_point", "max": 0.5}, 0.6, "at most 0.5, not 0.6"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_by_the_limit(
+    declaration: dict[str, Any], value: float, words: str
+) -> None:
+    with pytest.raises(LaunchError, match=f"'p' must be {words}"):
+        resolved(declaration, {"type": declaration["type"], "value": value})
+
+
+@pytest.mark.parametrize("value", [1, 9])
+def test_a_number_at_the_end_of_its_range_is_taken(value: int) -> None:
+    declaration = {"type": "integer", "min": 1, "max": 9}
+    assert resolved(declaration, {"type": "integer", "value": value}).typed == {"p": value}
+
+
+def test_chosen_modules_are_loaded_and_are_a_list_to_templates() -> None:
+    values = resolved({"type": "modules"}, {"type": "modules", "modules": ["gcc/12", "openmpi"]})
+    assert (values.modules, values.typed) == (["gcc/12", "openmpi"], {"p": ["gcc/12", "openmpi"]})
+
+
+def test_modules_that_the_portal_asked_for_are_loaded_for_any_application() -> None:
+    injected = {"_injected_modules": {"type": "modules", "modules": ["gcc"]}}
+    assert resolved({"type": "text"}, {"type": "text", "value": "x"}, **injected).modules == ["gcc"]
+
+
+def test_a_module_that_the_parameter_does_not_offer_is_refused_by_its_name() -> None:
+    declaration = {"type": "modules", "supportedModules": [{"name": "gcc"}]}
+    with pytest.raises(LaunchError, match="does not offer the module 'icc'"):
+        resolved(declaration, {"type": "modules", "modules": ["icc"]})
+
+
+@pytest.mark.parametrize("name", ["", "-f", "a b", "a;b", "$(id)", "a\nb"])
+def test_what_cannot_be_a_modules_name_is_refused(name: str) -> None:
+    with pytest.raises(LaunchError, match="cannot be the name of a module"):
+        resolved({"type": "modules"}, {"type": "modules", "modules": [name]})
+
+
+def test_a_workflow_brings_its_script_and_parameters_of_its_own() -> None:
+    workflow = {
+        "type": "workflow",
+        "specification": {"job": "echo {{ n }}", "inputs": [{"type": "integer", "name": "n"}]},
+    }
+    values = resolved({"type": "workflow"}, workflow, n={"type": "integer", "value": 3})
+    assert (values.workflows, values.typed) == (["echo {{ n }}"], {"p": "", "n": 3})
+
+
+def test_a_workflows_mandatory_parameter_needs_a_value() -> None:
+    workflow = {"type": "workflow", "specification": {"job": "x", "inputs": [{"type": "text", "name": "t"}]}}
+    with pytest.raises(LaunchError, match="'t' needs a value"):
+        resolved({"type": "workflow"}, workflow)
 
 
 @pytest.mark.parametrize("name", ["ucMetricSampleRate", "_injected_x", "undeclared"])

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&slurm_provider/rpc/v1/submission.proto\x12\x11slurm_provider.v1\"\x9d\x03\n\rSubmitRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tpartition\x18\x05 \x01(\t\x12\x0b\n\x03qos\x18\x06 \x01(\t\x12\r\n\x05nodes\x18\x07 \x01(\r\x12\x15\n\rcpus_per_task\x18\x08 \x01(\r\x12\x1b\n\x13memory_mib_per_node\x18\t \x01(\x04\x12\x15\n\rgpus_per_node\x18\n \x01(\r\x12\x1a\n\x12time_limit_seconds\x18\x0b \x01(\r\x12\x12\n\nconstraint\x18\x0c \x01(\t\x12\x0e\n\x06\x66older\x18\r \x01(\t\x12\x16\n\x0e\x63ontrol_folder\x18\x0e \x01(\t\x12\x0e\n\x06script\x18\x0f \x01(\t\x12\x37\n\x0e\x63onfined_paths\x18\x10 \x03(\x0b\x32\x1f.slurm_provider.v1.ConfinedPath\x12\x1c\n\x14start_within_seconds\x18\x11 \x01(\r\x12\x0f\n\x07requeue\x18\x1e \x01(\x08\"*\n\x0c\x43onfinedPath\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\"\xa8\x01\n\x0eSubmitResponse\x12\x31\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1c.slurm_provider.v1.SubmittedH\x00\x12-\n\x07refused\x18\x02 \x01(\x0b\x32\x1a.slurm_provider.v1.RefusalH\x00\x12)\n\x05\x64oubt\x18\x03 \x01(\x0b\x32\x18.slurm_provider.v1.DoubtH\x00\x42\t\n\x07outcome\"-\n\tSubmitted\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\"\x19\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x17\n\x05\x44oubt\x12\x0e\n\x06reason\x18\x01 \x01(\t\"5\n\rCancelRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08slurm_id\x18\x02 \x01(\r\"\x10\n\x0e\x43\x61ncelResponse2\xb1\x01\n\x11SubmissionService\x12M\n\x06Submit\x12 .slurm_provider.v1.SubmitRequest\x1a!.slurm_provider.v1.SubmitResponse\x12M\n\x06\x43\x61ncel\x12 .slurm_provider.v1.CancelRequest\x1a!.slurm_provider.v1.CancelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&slurm_provider/rpc/v1/submission.proto\x12\x11slurm_provider.v1\"\x95\x04\n\rSubmitRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tpartition\x18\x05 \x01(\t\x12\x0b\n\x03qos\x18\x06 \x01(\t\x12\r\n\x05nodes\x18\x07 \x01(\r\x12\x15\n\rcpus_per_task\x18\x08 \x01(\r\x12\x1b\n\x13memory_mib_per_node\x18\t \x01(\x04\x12\x15\n\rgpus_per_node\x18\n \x01(\r\x12\x1a\n\x12time_limit_seconds\x18\x0b \x01(\r\x12\x12\n\nconstraint\x18\x0c \x01(\t\x12\x0e\n\x06\x66older\x18\r \x01(\t\x12\x16\n\x0e\x63ontrol_folder\x18\x0e \x01(\t\x12\x0e\n\x06script\x18\x0f \x01(\t\x12\x37\n\x0e\x63onfined_paths\x18\x10 \x03(\x0b\x32\x1f.slurm_provider.v1.ConfinedPath\x12\x1c\n\x14start_within_seconds\x18\x11 \x01(\r\x12\x16\n\x0etasks_per_node\x18\x12 \x01(\r\x12\x30\n\x07options\x18\x13 \x03(\x0b\x32\x1f.slurm_provider.v1.SbatchOption\x12,\n\x05image\x18\x14 \x01(\x0b\x32\x1d.slurm_provider.v1.ImageFiles\x12\x0f\n\x07requeue\x18\x15 \x01(\x08\")\n\nImageFiles\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05paths\x18\x02 \x03(\t\"+\n\x0cSbatchOption\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"*\n\x0c\x43onfinedPath\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\"\xa8\x01\n\x0eSubmitResponse\x12\x31\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1c.slurm_provider.v1.SubmittedH\x00\x12-\n\x07refused\x18\x02 \x01(\x0b\x32\x1a.slurm_provider.v1.RefusalH\x00\x12)\n\x05\x64oubt\x18\x03 \x01(\x0b\x32\x18.slurm_provider.v1.DoubtH\x00\x42\t\n\x07outcome\"-\n\tSubmitted\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\"\x19\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x17\n\x05\x44oubt\x12\x0e\n\x06reason\x18\x01 \x01(\t\"5\n\rCancelRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08slurm_id\x18\x02 \x01(\r\"\x10\n\x0e\x43\x61ncelResponse2\xb1\x01\n\x11SubmissionService\x12M\n\x06Submit\x12 .slurm_provider.v1.SubmitRequest\x1a!.slurm_provider.v1.SubmitResponse\x12M\n\x06\x43\x61ncel\x12 .slurm_provider.v1.CancelRequest\x1a!.slurm_provider.v1.CancelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,21 +32,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'slurm_provider.rpc.v1.submi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBMITREQUEST']._serialized_start=62
-  _globals['_SUBMITREQUEST']._serialized_end=475
-  _globals['_CONFINEDPATH']._serialized_start=477
-  _globals['_CONFINEDPATH']._serialized_end=519
-  _globals['_SUBMITRESPONSE']._serialized_start=522
-  _globals['_SUBMITRESPONSE']._serialized_end=690
-  _globals['_SUBMITTED']._serialized_start=692
-  _globals['_SUBMITTED']._serialized_end=737
-  _globals['_REFUSAL']._serialized_start=739
-  _globals['_REFUSAL']._serialized_end=764
-  _globals['_DOUBT']._serialized_start=766
-  _globals['_DOUBT']._serialized_end=789
-  _globals['_CANCELREQUEST']._serialized_start=791
-  _globals['_CANCELREQUEST']._serialized_end=844
-  _globals['_CANCELRESPONSE']._serialized_start=846
-  _globals['_CANCELRESPONSE']._serialized_end=862
-  _globals['_SUBMISSIONSERVICE']._serialized_start=865
-  _globals['_SUBMISSIONSERVICE']._serialized_end=1042
+  _globals['_SUBMITREQUEST']._serialized_end=595
+  _globals['_IMAGEFILES']._serialized_start=597
+  _globals['_IMAGEFILES']._serialized_end=638
+  _globals['_SBATCHOPTION']._serialized_start=640
+  _globals['_SBATCHOPTION']._serialized_end=683
+  _globals['_CONFINEDPATH']._serialized_start=685
+  _globals['_CONFINEDPATH']._serialized_end=727
+  _globals['_SUBMITRESPONSE']._serialized_start=730
+  _globals['_SUBMITRESPONSE']._serialized_end=898
+  _globals['_SUBMITTED']._serialized_start=900
+  _globals['_SUBMITTED']._serialized_end=945
+  _globals['_REFUSAL']._serialized_start=947
+  _globals['_REFUSAL']._serialized_end=972
+  _globals['_DOUBT']._serialized_start=974
+  _globals['_DOUBT']._serialized_end=997
+  _globals['_CANCELREQUEST']._serialized_start=999
+  _globals['_CANCELREQUEST']._serialized_end=1052
+  _globals['_CANCELRESPONSE']._serialized_start=1054
+  _globals['_CANCELRESPONSE']._serialized_end=1070
+  _globals['_SUBMISSIONSERVICE']._serialized_start=1073
+  _globals['_SUBMISSIONSERVICE']._serialized_end=1250
 # @@protoc_insertion_point(module_scope)

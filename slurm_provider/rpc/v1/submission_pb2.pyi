@@ -39,6 +39,9 @@ class SubmitRequest(_message.Message):
     SCRIPT_FIELD_NUMBER: _builtins.int
     CONFINED_PATHS_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
+    TASKS_PER_NODE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     REQUEUE_FIELD_NUMBER: _builtins.int
     local_user: _builtins.str
     name: _builtins.str
@@ -68,12 +71,22 @@ class SubmitRequest(_message.Message):
     """sbatch is not started later than this after the call has arrived, so that
     the caller knows from when on a job that is not in Slurm will not come.
     """
+    tasks_per_node: _builtins.int
+    """0 is 1. They share what a node gives, and each has cpus_per_task."""
     requeue: _builtins.bool
     """Whether Slurm may put the job back into the queue to start it again from
     the beginning: after a node failure, a preemption, an admin's requeue.
     """
     @_builtins.property
     def confined_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfinedPath]: ...
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___SbatchOption]:
+        """What an application asks for beside all that; no option that is one of the above."""
+
+    @_builtins.property
+    def image(self) -> Global___ImageFiles:
+        """The container image of the job, if it has to be there beforehand."""
+
     def __init__(
         self,
         *,
@@ -94,15 +107,69 @@ class SubmitRequest(_message.Message):
         script: _builtins.str = ...,
         confined_paths: _abc.Iterable[Global___ConfinedPath] | None = ...,
         start_within_seconds: _builtins.int = ...,
+        tasks_per_node: _builtins.int = ...,
+        options: _abc.Iterable[Global___SbatchOption] | None = ...,
+        image: Global___ImageFiles | None = ...,
         requeue: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "partition", b"partition", "qos", b"qos", "requeue", b"requeue", "script", b"script", "start_within_seconds", b"start_within_seconds", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "comment", b"comment", "confined_paths", b"confined_paths", "constraint", b"constraint", "control_folder", b"control_folder", "cpus_per_task", b"cpus_per_task", "folder", b"folder", "gpus_per_node", b"gpus_per_node", "image", b"image", "local_user", b"local_user", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "options", b"options", "partition", b"partition", "qos", b"qos", "requeue", b"requeue", "script", b"script", "start_within_seconds", b"start_within_seconds", "tasks_per_node", b"tasks_per_node", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
+
+@_typing.final
+class ImageFiles(_message.Message):
+    """A container image: a file or folder that must be there under one of these
+    names. The login node is asked first; what counts is the compute node.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageFiles: _TypeAlias = ImageFiles  # noqa: Y015
+
+@_typing.final
+class SbatchOption(_message.Message):
+    """A long option of sbatch, without dashes; the value is empty for one that takes none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    value: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SbatchOption: _TypeAlias = SbatchOption  # noqa: Y015
 
 @_typing.final
 class ConfinedPath(_message.Message):

@@ -15,6 +15,8 @@ from .door import Door
 from .enduser import EndUserApi
 from .provider import ProviderClient
 from .receive import receive
+from .restarts import Restarts
+from .sharing import Sharing
 from .wire import CoreError, JsonObject
 from .world import World
 
@@ -26,7 +28,10 @@ def create_app(world: World) -> ASGIApp:
     """The application that plays this world."""
     provider = ProviderClient(world)
     end_user = EndUserApi(world, provider)
-    door = Door(world, provider, end_user)
+    sharing = Sharing(world, provider, end_user)
+    restarts = Restarts(world, end_user)
+    world.job_ended = restarts.job_ended
+    door = Door(world, provider, end_user, sharing, restarts)
 
     async def from_provider(request: Request) -> Response:
         if _is_ours(world, request):
@@ -42,7 +47,7 @@ def create_app(world: World) -> ASGIApp:
         yield
         await provider.close()
 
-    routes = [*_user_routes(world, end_user), *_door_routes(door)]
+    routes = [*_user_routes(world, end_user, sharing), *_door_routes(door)]
     routes.append(Route("/{path:path}", from_provider, methods=_EVERY_METHOD))
     app = Starlette(routes=routes, exception_handlers={CoreError: refuse}, lifespan=lifespan)
     return collapse_slashes(app)
@@ -70,7 +75,7 @@ def collapse_slashes(app: ASGIApp) -> ASGIApp:
     return collapsed
 
 
-def _user_routes(world: World, api: EndUserApi) -> list[Route]:
+def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]:
     def claims(request: Request) -> JsonObject:
         found = world.keys.user_of(request.headers.get("authorization"))
         return found | {"project": request.headers.get("project") or found.get("project")}
@@ -87,6 +92,9 @@ def _user_routes(world: World, api: EndUserApi) -> list[Route]:
         claims(request)
         return JSONResponse(api.products(request.query_params))
 
+    async def products_v2(request: Request) -> Response:
+        return JSONResponse(api.products_v2(request.query_params))  # public
+
     async def support(request: Request) -> Response:
         claims(request)
         return JSONResponse(await api.support())
@@ -100,6 +108,18 @@ def _user_routes(world: World, api: EndUserApi) -> list[Route]:
     async def browse(request: Request) -> Response:
         return JSONResponse(api.browse(claims(request), request.query_params))
 
+    async def wallets(request: Request) -> Response:
+        return JSONResponse(api.wallets(claims(request)))
+
+    async def licences(request: Request) -> Response:
+        return JSONResponse(api.activate_licences(claims(request), await _json(request)))
+
+    async def utilization(request: Request) -> Response:
+        return JSONResponse(await api.utilization(claims(request), request.query_params))
+
+    async def update_acl(request: Request) -> Response:
+        return JSONResponse(await sharing.update_acl(claims(request), await _json(request)))
+
     async def per_job(request: Request) -> Response:
         operation = request.url.path.rpartition("/")[2]
         return JSONResponse(await api.per_job(claims(request), operation, await _json(request)))
@@ -109,10 +129,15 @@ def _user_routes(world: World, api: EndUserApi) -> list[Route]:
         Route("/api/hpc/apps", applications),
         Route("/api/hpc/apps/byNameAndVersion", application),
         Route("/api/products/browse", products),
+        Route("/api/products/v2/browse", products_v2),
         Route("/api/jobs", create, methods=["POST"]),
         Route("/api/jobs/retrieve", retrieve),
         Route("/api/jobs/browse", browse),
         Route("/api/jobs/retrieveProducts", support),
+        Route("/api/jobs/retrieveUtilization", utilization),
+        Route("/api/jobs/updateAcl", update_acl, methods=["POST"]),
+        Route("/api/licenses", licences, methods=["POST"]),
+        Route("/api/accounting/wallets/browse", wallets),
         *(Route(f"/api/jobs/{operation}", per_job, methods=["POST"]) for operation in operations),
     ]
 
@@ -128,6 +153,12 @@ def _door_routes(door: Door) -> list[Route]:
 
     async def poll(_: Request) -> Response:
         return JSONResponse(await door.poll())
+
+    async def revoke(request: Request) -> Response:
+        return JSONResponse(await door.revoke(await _json(request)))
+
+    async def restart(request: Request) -> Response:
+        return JSONResponse(await door.restart(await _json(request)))
 
     async def wait(request: Request) -> Response:
         return JSONResponse(await door.wait(request.query_params))
@@ -155,6 +186,8 @@ def _door_routes(door: Door) -> list[Route]:
         ("POST", "call", call),
         ("POST", "poll", poll),
         ("GET", "wait", wait),
+        ("POST", "revoke", revoke),
+        ("POST", "restart", restart),
         ("POST", "jobs", of_body(door.add_jobs)),
         ("GET", "job", of_query(door.job)),
         ("GET", "received", of_query(door.received)),
@@ -164,11 +197,15 @@ def _door_routes(door: Door) -> list[Route]:
         ("PUT", "wallets", of_body(door.set_wallet)),
         ("GET", "wallets", of_query(door.wallet)),
         ("GET", "charges", no_input(door.charges)),
+        ("GET", "usage", no_input(door.usage)),
+        ("GET", "connections", no_input(door.connections)),
+        ("PUT", "ssh-keys", of_body(door.set_ssh_keys)),
         ("PUT", "behaviour", of_body(door.behave)),
         ("POST", "applications", of_body(door.add_application)),
         ("POST", "products", of_body(door.add_product)),
         ("GET", "token", of_query(door.user_token)),
         ("GET", "token/core", no_input(door.core_token)),
+        ("GET", "token/provider", no_input(door.provider_token)),
         ("POST", "token/sign", of_body(door.sign)),
     ]
     return [Route(f"/standin/{path}", endpoint, methods=[method]) for method, path, endpoint in table]

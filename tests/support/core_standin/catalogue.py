@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from .products import product_v2
 from .wire import CoreError, Era, JsonObject
 
 
@@ -60,30 +61,7 @@ class Catalogue:
             return {key: value for key, value in product.items() if key != "type"}
         return product_v2(product)
 
-
-def product_v2(product: JsonObject) -> JsonObject:
-    """Today's shape of a product; zero sizes are left out, as Go leaves them out."""
-    frequency = str(product.get("unitOfPrice", "")).partition("_PER_")[2] or "MINUTE"
-    category = product["category"] | {
-        "productType": "COMPUTE",
-        "accountingUnit": {
-            "name": "DKK",
-            "namePlural": "DKK",
-            "floatingPoint": True,
-            "displayFrequencySuffix": False,
-        },
-        "accountingFrequency": "ONCE" if frequency == "UNIT" else f"PERIODIC_{frequency}",
-        "freeToUse": product.get("freeToUse", False),
-        "allowSubAllocations": True,
-    }
-    sizes = ("cpu", "cpuModel", "memoryInGigs", "memoryModel", "gpu", "gpuModel")
-    return {
-        "type": "compute",
-        "category": category,
-        "name": product["name"],
-        "description": product.get("description", ""),
-        "productType": "COMPUTE",
-        "price": product.get("pricePerUnit", 0),
-        "hiddenInGrantApplications": product.get("hiddenInGrantApplications", False),
-        "fraction": {"numerator": 1, "denominator": 1},
-    } | {key: product[key] for key in sizes if product.get(key)}
+    def category(self, name: str) -> JsonObject | None:
+        """Today's shape of a category, None for one without products."""
+        products = (p for p in self.products.values() if p["category"]["name"] == name)
+        return next((product_v2(product)["category"] for product in products), None)

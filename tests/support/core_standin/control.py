@@ -7,7 +7,7 @@ from typing import Any
 from .jobs import unknown_keys
 from .ledger import Charge
 from .views import browse_jobs, show_job
-from .wire import CoreError, Era, JsonObject, items_of, text
+from .wire import FINAL_STATES, CoreError, Era, JsonObject, items_of, page, text
 from .world import World
 
 
@@ -36,9 +36,11 @@ def refresh(world: World, call: Call) -> JsonObject:
 def update(world: World, call: Call) -> JsonObject:
     """New states, messages and folders of jobs; the whole batch or nothing."""
     items = items_of(call.body)
-    call.notes["applied"] = world.jobs.update(items)
-    for item in items:
+    applied = call.notes["applied"] = world.jobs.update(items)
+    for item, took_effect in zip(items, applied, strict=True):
         _note_breaches(world, call, item["update"])
+        if took_effect and item["update"].get("state") in FINAL_STATES:
+            world.job_ended(world.jobs.get(item["id"]))
     return {}
 
 
@@ -66,6 +68,8 @@ def _charge(world: World, call: Call, *, dry_run: bool) -> JsonObject:
         if known is not None and known != charge:
             world.journal.violation("one charge id for two different charges", call.path, charge.charge_id)
     if world.era is Era.TODAY:
+        if not dry_run:
+            world.journal.violation("today's Core wants reportUsage, not chargeCredits", call.path, call.body)
         return _charge_reply(world.ledger.charge_today(charges, dry_run=dry_run), [])
     return _charge_reply(*world.ledger.charge(charges, dry_run=dry_run))
 
@@ -96,18 +100,31 @@ def browse(world: World, call: Call) -> JsonObject:
     return browse_jobs(world, world.jobs.rows.values(), call.query)
 
 
-def check_existence(world: World, call: Call) -> JsonObject:
-    """Which jobs Core still has (today's Core only)."""
-    items = items_of(call.body)
-    if len(items) > 1000:
-        raise CoreError(400, "Too many items")
-    return {"responses": [text(item, "id") in world.jobs.rows for item in items]}
+def browse_ssh_keys(world: World, call: Call) -> JsonObject:
+    """The keys of a job's owner, and unless `owner` is set those of the others who may use it."""
+    body = call.body if isinstance(call.body, dict) else {}
+    row = world.jobs.get(text(body, "jobId"))
+    users = [row["owner"].get("createdBy")]
+    if not body.get("owner"):
+        others = (row.get("permissions") or {}).get("others") or []
+        users += [entry["entity"].get("username") for entry in others]
+    return page([key for user in users for key in world.ssh_keys.get(user, [])], 250, 0)
 
 
-def connection(world: World, call: Call) -> JsonObject:
-    """A user has linked an account at the provider, or lost it."""
-    text(call.body if isinstance(call.body, dict) else {}, "username")
+def connected(world: World, call: Call) -> JsonObject:
+    """A user has linked an account at the provider."""
+    world.connections.add(_username(call))
     return {}
+
+
+def disconnected(world: World, call: Call) -> JsonObject:
+    """A user has lost the account at the provider."""
+    world.connections.discard(_username(call))
+    return {}
+
+
+def _username(call: Call) -> str:
+    return text(call.body if isinstance(call.body, dict) else {}, "username")
 
 
 REFRESH_PATH = "/auth/providers/refresh"
@@ -119,9 +136,7 @@ CALLS: dict[tuple[str, str], Handler] = {
     ("POST", "/api/jobs/control/checkCredits"): check_credits,
     ("GET", "/api/jobs/control/retrieve"): retrieve,
     ("GET", "/api/jobs/control/browse"): browse,
-    ("POST", "/api/providers/integration/control/approveConnection"): connection,
-    ("POST", "/api/providers/integration/control/clearConnection"): connection,
-}
-CALLS_OF_TODAY: dict[tuple[str, str], Handler] = {
-    ("POST", "/api/providers/resources/checkExistence"): check_existence,
+    ("POST", "/api/jobs/control/browseSshKeys"): browse_ssh_keys,
+    ("POST", "/api/providers/integration/control/approveConnection"): connected,
+    ("POST", "/api/providers/integration/control/clearConnection"): disconnected,
 }

@@ -10,17 +10,28 @@ from .journal import matching_item, path_matches
 from .ledger import Wallet
 from .polling import poll_everything
 from .provider import ProviderClient
-from .wire import CoreError, JsonObject, integer, items_of, text
+from .restarts import Restarts
+from .sharing import Sharing
+from .wire import FINAL_STATES, CoreError, JsonObject, integer, items_of, now_ms, text
 from .world import Failure, World
 
 
 class Door:
     """One method a call; `tests.support.standin.CoreStandin` is its client."""
 
-    def __init__(self, world: World, provider: ProviderClient, end_user: EndUserApi) -> None:
+    def __init__(
+        self,
+        world: World,
+        provider: ProviderClient,
+        end_user: EndUserApi,
+        sharing: Sharing,
+        restarts: Restarts,
+    ) -> None:
         self._world = world
         self._provider = provider
         self._end_user = end_user
+        self._sharing = sharing
+        self._restarts = restarts
 
     async def create(self, raw: bytes) -> JsonObject:
         """Send a Bulk<Job> to the provider byte for byte; new ids get a row, deleted if it is refused.
@@ -29,8 +40,9 @@ class Door:
         """
         jobs = items_of(json.loads(raw))
         new = [job["id"] for job in jobs if self._world.jobs.add(copy.deepcopy(job))]
-        for job in jobs:
-            self._world.jobs.reopen(job["id"])
+        for row in (self._world.jobs.get(job["id"]) for job in jobs):
+            if row["status"]["state"] in FINAL_STATES and row["status"]["allowRestart"]:
+                self._world.jobs.reopen(row)
         user = jobs[0]["owner"]["createdBy"] if jobs else None
         answer = await self._provider.call("POST", "jobs", raw, user=user)
         if not answer.ok:
@@ -57,6 +69,14 @@ class Door:
     async def poll(self) -> JsonObject:
         """One round of today's polling; the answer of each path."""
         return await poll_everything(self._provider)
+
+    async def revoke(self, body: JsonObject) -> JsonObject:
+        """`{user, path}`: the user loses the files below this path, and the jobs that use them."""
+        return await self._sharing.revoke(body)
+
+    async def restart(self, body: JsonObject) -> JsonObject:
+        """`{id}`: a new create of an ended job."""
+        return await self._restarts.restart(text(body, "id"))
 
     def add_jobs(self, body: Any) -> JsonObject:
         """Rows only, for jobs `{id, owner?, specification?, status?}`; nothing is sent."""
@@ -120,16 +140,44 @@ class Door:
         """Every charge that was taken."""
         return {"charges": [vars(charge) for charge in self._world.ledger.charges.values()]}
 
+    def usage(self) -> JsonObject:
+        """What was reported: `{owner, category, scope, usage}` each, the last total of its scope."""
+        names = ("owner", "category", "scope")
+        totals = self._world.usage.totals.items()
+        return {"usage": [dict(zip(names, key, strict=True)) | {"usage": total} for key, total in totals]}
+
+    def connections(self) -> JsonObject:
+        """The users who have linked an account."""
+        return {"users": sorted(self._world.connections)}
+
+    def set_ssh_keys(self, body: JsonObject) -> JsonObject:
+        """`{user, keys: [public key]}`: gives the keys as Core shows them."""
+        user = text(body, "user")
+        self._world.ssh_keys[user] = [
+            {
+                "id": f"{user}-{number}",
+                "owner": user,
+                "createdAt": now_ms(),
+                "fingerprint": "",
+                "specification": {"title": f"Key {number}", "key": key},
+            }
+            for number, key in enumerate(body["keys"], 1)
+        ]
+        return {"keys": self._world.ssh_keys[user]}
+
     def behave(self, body: JsonObject) -> JsonObject:
-        """Change what is named: down, delay_seconds, doubled_slashes, fail_next, forget, provider_url."""
+        """Change what is named: down, delay_seconds, doubled_slashes, restart_after_seconds, fail_next,
+        forget, next_ids, provider_url.
+        """
         behaviour = self._world.behaviour
-        for key in ("down", "delay_seconds", "doubled_slashes"):
+        for key in ("down", "delay_seconds", "doubled_slashes", "restart_after_seconds"):
             if key in body:
                 setattr(behaviour, key, body[key])
         if "fail_next" in body:
             behaviour.failures = [Failure(**failure) for failure in body["fail_next"]]
         if "provider_url" in body:
             self._world.provider_url = body["provider_url"].rstrip("/")
+        self._world.jobs.next_ids = list(body.get("next_ids", self._world.jobs.next_ids))
         self._world.jobs.forget(body.get("forget", []))
         return {}
 
@@ -151,6 +199,10 @@ class Door:
     def core_token(self) -> str:
         """A token that the provider must accept."""
         return self._world.keys.service_token()
+
+    def provider_token(self) -> str:
+        """The provider's access token."""
+        return self._world.keys.provider_token()
 
     def sign(self, body: JsonObject) -> str:
         """A token of any claims, algorithm and key: `{claims?, algorithm?, key?}`."""

@@ -1,8 +1,9 @@
 """Core's table of jobs, and what an update from the provider does to a row."""
 
+import re
 from collections.abc import Iterable
 
-from .wire import FINAL_STATES, STATES, CoreError, Era, JsonObject, now_ms
+from .wire import FINAL_STATES, STATES, CoreError, Era, JsonObject, now_ms, owner_key
 
 _EPOCH_2025_MS = 1_735_689_600_000
 _UPDATE_TYPES: dict[str, type] = {
@@ -24,10 +25,17 @@ class JobBook:
     def __init__(self, era: Era) -> None:
         self.era = era
         self.rows: dict[str, JsonObject] = {}
+        self.next_ids: list[str] = []
+        """Ids to give before any other, so that an example can run with its own."""
+        self.owners: set[str] = set()
+        """Everybody who has ever had a job."""
+        self.ended_by_user: set[str] = set()
         self._next_id = now_ms() - _EPOCH_2025_MS
 
     def new_id(self) -> str:
         """A number that neither this run nor an earlier one has given."""
+        if self.next_ids:
+            return self.next_ids.pop(0)
         self._next_id += 1
         return str(self._next_id)
 
@@ -47,18 +55,24 @@ class JobBook:
         row["status"] = _blank_status() | (job.get("status") or {})
         row["updates"] = list(job.get("updates") or [])
         self.rows[job["id"]] = row
+        self.owners.add(owner_key(row["owner"]))
         return True
-
-    def reopen(self, job_id: str) -> None:
-        """Put an ended job back into the queue, as the orchestrator does before it creates it anew."""
-        status = self.get(job_id)["status"]
-        if status["state"] in FINAL_STATES and status["allowRestart"]:
-            status.update(state="IN_QUEUE", allowRestart=False)
 
     def forget(self, job_ids: Iterable[str]) -> None:
         """Drop rows, known or not."""
         for job_id in job_ids:
             self.rows.pop(job_id, None)
+
+    def reopen(self, row: JsonObject) -> None:
+        """Make an ended job one that waits, as before its first start."""
+        row["status"] |= {"state": "IN_QUEUE", "startedAt": None, "expiresAt": None, "allowRestart": False}
+        self.ended_by_user.discard(row["id"])
+
+    def tell_first(self, row: JsonObject) -> None:
+        """Put Core's own word before all that the provider says: the documents' jobs begin with it."""
+        nothing = dict.fromkeys(_UPDATE_TYPES.keys() - {"resourceList"})
+        waiting = {"state": "IN_QUEUE", "status": "Your job is now waiting in the queue!"}
+        row["updates"].insert(0, nothing | waiting | {"timestamp": row["createdAt"]})
 
     def update(self, items: list[JsonObject]) -> list[bool]:
         """Apply a batch of `{id, update}`: all of it is read and found first, so one bad item spoils all.
@@ -120,6 +134,12 @@ def check_update(update: object) -> None:
     timestamp = update.get("timestamp", 0)
     if not isinstance(timestamp, int) or isinstance(timestamp, bool):
         raise CoreError(400, f"Bad request: 'update.timestamp' must be an integer, not {timestamp!r}")
+
+
+def check_name(name: object) -> None:
+    """Refuse a name with characters that Core does not allow in one."""
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[\w ():_-]*", name)):
+        raise CoreError(400, f"Bad request: {name!r} cannot be the name of a job")
 
 
 def unknown_keys(update: JsonObject) -> list[str]:

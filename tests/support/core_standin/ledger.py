@@ -70,6 +70,10 @@ class Ledger:
         """The wallet, which holds plenty until somebody says otherwise."""
         return self.wallets.setdefault((owner, category), Wallet())
 
+    def owners(self) -> set[str]:
+        """Everybody who has a wallet."""
+        return {owner for owner, _ in self.wallets}
+
     def charge(self, charges: list[Charge], *, dry_run: bool) -> tuple[list[str], list[str]]:
         """Take the credits of each charge; a known id is ignored, one that cannot be paid is refused whole.
 

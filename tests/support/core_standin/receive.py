@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .control import CALLS, CALLS_OF_TODAY, REFRESH_PATH, Call, Handler
+from .control import CALLS, REFRESH_PATH, Call, Handler
+from .today import CALLS_OF_TODAY
 from .wire import CoreError, Era, JsonObject
 from .world import World
 

@@ -13,7 +13,7 @@ _VALUE_TYPES = {
     "enumeration": "text",
     "network_ip": "network",
 }
-_BLOCKS = {"DOCKER": "docker", "NATIVE": "native", "VIRTUAL_MACHINE": "virtualMachine"}
+BLOCKS = {"DOCKER": "docker", "NATIVE": "native", "VIRTUAL_MACHINE": "virtualMachine"}
 
 
 def make_job(world: World, specification: JsonObject, owner: JsonObject) -> JsonObject:
@@ -53,7 +53,7 @@ def check(specification: JsonObject, application: JsonObject, support: JsonObjec
     """Refuse what needs no provider to be refused."""
     invocation = application["invocation"]
     backend = invocation["tool"]["tool"]["description"]["backend"]
-    block = (support or {}).get(_BLOCKS.get(backend, "")) or {}
+    block = (support or {}).get(BLOCKS.get(backend, "")) or {}
     if not block.get("enabled"):
         raise CoreError(400, f"The application is not supported on this machine type ({backend})")
     replicas = specification.get("replicas", 1)
@@ -66,6 +66,15 @@ def check(specification: JsonObject, application: JsonObject, support: JsonObjec
         raise CoreError(400, "The time allocation must be positive")
     for parameter in invocation["parameters"]:
         _check_value(parameter, (specification.get("parameters") or {}).get(parameter["name"]))
+
+
+def supports(row: JsonObject, feature: str) -> bool:
+    """Whether the machine of a job supports a feature for its application (`timeExtension`, `web`, ...)."""
+    status = row["status"]
+    tool = (status.get("resolvedApplication") or {}).get("invocation", {}).get("tool", {}).get("tool", {})
+    block = BLOCKS.get((tool.get("description") or {}).get("backend", ""), "")
+    support = ((status.get("resolvedSupport") or {}).get("support") or {}).get(block) or {}
+    return support.get(feature) is True
 
 
 def _check_value(parameter: JsonObject, value: Any) -> None:

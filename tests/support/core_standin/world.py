@@ -1,5 +1,6 @@
 """Everything the stand-in knows, and how it has been told to behave."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .catalogue import Catalogue
@@ -7,6 +8,7 @@ from .jobs import JobBook
 from .journal import Journal, path_matches
 from .keys import Keys
 from .ledger import Ledger
+from .usage import UsageBook
 from .wire import Era, JsonObject
 
 
@@ -30,6 +32,8 @@ class Behaviour:
     down: bool = False
     delay_seconds: float = 0.0
     doubled_slashes: bool = False
+    restart_after_seconds: float | None = None
+    """How long after its end a job with restartOnExit is created again; None: not by itself."""
     failures: list[Failure] = field(default_factory=list)
 
     def take_failure(self, path: str) -> Failure | None:
@@ -55,3 +59,13 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     behaviour: Behaviour = field(default_factory=Behaviour)
     support: dict[tuple[str, str, str], JsonObject] = field(default_factory=dict)
+    licences: dict[str, JsonObject] = field(default_factory=dict)
+    """`{id, owner, product}` by id."""
+    usage: UsageBook = field(default_factory=UsageBook)
+    connections: set[str] = field(default_factory=set)
+    """Users who have linked an account at the provider."""
+    ssh_keys: dict[str, list[JsonObject]] = field(default_factory=dict)
+    revoked: set[tuple[str, str]] = field(default_factory=set)
+    """Users, and the UCloud paths of files that they have lost access to."""
+    job_ended: Callable[[JsonObject], None] = lambda _row: None
+    """Called with the row of a job whose end the provider has told."""

@@ -1,0 +1,58 @@
+"""The SQLite file: opened, brought up to date, and written to by one transaction at a time."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from slurm_provider.jobmap.schema import migrations
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class SqliteFile:
+    """The file at `path`, made and migrated when it is opened. `clock` gives the epoch second."""
+
+    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.db = Database(sqlite3.connect(str(path), isolation_level=None))
+        self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self.db.execute("PRAGMA synchronous = FULL")
+        self.db.execute("PRAGMA foreign_keys = ON")
+        with _alone_in(Path(path).absolute().parent):
+            self.db.enable_wal()
+            migrations.apply(self.db)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    def now(self) -> int:
+        """Return the epoch second."""
+        return int(self._clock())
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the write lock from the first statement on, so that a transaction never fails half-way."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.rollback()
+            raise
+        self.db.commit()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other programs from making or migrating a file in the same folder at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

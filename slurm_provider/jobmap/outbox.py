@@ -1,0 +1,92 @@
+"""What Core has yet to be told."""
+
+import json
+from collections.abc import Collection, Iterable
+
+from slurm_provider.jobmap.file import SqliteFile
+from slurm_provider.jobmap.rows import OutboxItem, OutboxKind
+from slurm_provider.ucloud.control import JobUpdate, JobUpdateItem, UsageItem
+
+
+class Outbox:
+    """The outbox table: items leave it when Core has taken them, or has refused them for good."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    def post(self, job_id: str, kind: OutboxKind, body: str) -> None:
+        """Queue an item, within the transaction of what it tells of."""
+        row = {"job_id": job_id, "kind": kind, "body": body, "created_at": self._file.now()}
+        self._file.db.table("outbox").insert(row)
+
+    def post_update(self, job_id: str, update: JobUpdate) -> None:
+        """Queue an update of a job, likewise."""
+        self.post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+
+    def post_usage(self, job_id: str, usage: UsageItem) -> None:
+        """Queue the total of a job, likewise, unless the same one waits already."""
+        body = usage.model_dump_json()
+        waiting = self._file.db.query(
+            "SELECT body FROM outbox WHERE job_id = ? AND kind = 'usage'"
+            " AND delivered_at IS NULL AND refused_at IS NULL ORDER BY id DESC LIMIT 1",
+            [job_id],
+        )
+        if next(waiting, {}).get("body") != body:
+            self.post(job_id, OutboxKind.USAGE, body)
+
+    def undelivered(self, limit: int) -> list[OutboxItem]:
+        """Return the oldest items that Core has not taken, in order."""
+        rows = self._file.db.query(
+            "SELECT id, job_id, kind, body, tries FROM outbox"
+            " WHERE delivered_at IS NULL AND refused_at IS NULL ORDER BY id LIMIT ?",
+            [limit],
+        )
+        return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
+
+    def deliverable(self, kind: OutboxKind, limit: int, without: Collection[str] = ()) -> list[OutboxItem]:
+        """Return the oldest items of a kind that may go to Core now, in order.
+
+        An item behind one of the other kind of the same job waits, and so does all that belongs to
+        the jobs `without`. The limit holds for this kind alone, so neither kind keeps out the other.
+        """
+        rows = self._file.db.query(
+            """
+            WITH others AS (
+                SELECT job_id, min(id) AS first FROM outbox
+                 WHERE delivered_at IS NULL AND refused_at IS NULL AND kind <> :kind GROUP BY job_id
+            )
+            SELECT id, outbox.job_id, kind, body, tries FROM outbox LEFT JOIN others USING (job_id)
+             WHERE delivered_at IS NULL AND refused_at IS NULL AND kind = :kind
+               AND (first IS NULL OR id < first)
+               AND outbox.job_id NOT IN (SELECT value FROM json_each(:without))
+             ORDER BY id LIMIT :limit
+            """,
+            {"kind": kind, "limit": limit, "without": json.dumps(list(without))},
+        )
+        return [OutboxItem(**{**row, "kind": OutboxKind(row["kind"])}) for row in rows]
+
+    def delivered(self, items: Iterable[OutboxItem]) -> None:
+        """Note that Core has taken these items; of a job's totals only the last one is kept."""
+        items = list(items)
+        self._note(items, {"delivered_at": self._file.now(), "last_error": None})
+        totals = [item for item in items if item.kind is OutboxKind.USAGE]
+        with self._file.writing():
+            for item in totals:
+                self._file.db.execute(
+                    "DELETE FROM outbox WHERE job_id = ? AND kind = 'usage' AND delivered_at IS NOT NULL"
+                    " AND id < ?",
+                    [item.job_id, item.id],
+                )
+
+    def not_delivered(self, items: Iterable[OutboxItem], error: str) -> None:
+        """Note why these items have to be tried again."""
+        self._note(items, {"last_error": error})
+
+    def refused(self, items: Iterable[OutboxItem], error: str) -> None:
+        """Note that Core will never take these items."""
+        self._note(items, {"refused_at": self._file.now(), "last_error": error})
+
+    def _note(self, items: Iterable[OutboxItem], columns: dict[str, object]) -> None:
+        with self._file.writing():
+            for item in items:
+                self._file.db.table("outbox").update(item.id, {**columns, "tries": item.tries + 1})
