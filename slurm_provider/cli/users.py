@@ -1,5 +1,6 @@
 """`users map|ls|rm`: which local user and which account a UCloud user or project means."""
 
+import asyncio
 import time
 from dataclasses import asdict
 from typing import Annotated
@@ -9,6 +10,8 @@ from rich.table import Table
 
 from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
 from slurm_provider.cli.jobs import print_json
+from slurm_provider.config import FacadeConfig
+from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
 from slurm_provider.jobmap import JobMap, UserMapping
 
 app = typer.Typer(no_args_is_help=True, help="UCloud users and projects, and who they are on the cluster.")
@@ -25,7 +28,8 @@ def map_(
     config: ConfigPath = DEFAULT_PATH,
 ) -> None:
     """Map a UCloud user to a local user, or a project to a Slurm account."""
-    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    facade = read_config(config)
+    jobmap = JobMap(facade.jobmap.path, time.time)
     if project:
         if not account or local_user:
             fail("a project is mapped by `users map --project PROJECT --account ACCOUNT`")
@@ -37,6 +41,7 @@ def map_(
         jobmap.map_user(UserMapping(name, local_user, account))
         where = f"the account {account}" if account else "the default account"
         console.print(f"{name} is the local user {local_user}; jobs outside projects are charged to {where}")
+        _tell_core(facade, name, mapped=True)
 
 
 @app.command()
@@ -60,6 +65,25 @@ def rm(
     config: ConfigPath = DEFAULT_PATH,
 ) -> None:
     """Remove a mapping. Jobs that run go on as they began."""
-    if not JobMap(read_config(config).jobmap.path, time.time).unmap(name):
+    facade = read_config(config)
+    jobmap = JobMap(facade.jobmap.path, time.time)
+    if any(user.ucloud_user == name for user in jobmap.mappings()[0]):
+        _tell_core(facade, name, mapped=False)
+    if not jobmap.unmap(name):
         fail(f"'{name}' is not mapped; `slurm-provider users ls` lists who is")
     console.print(f"{name} is no longer mapped")
+
+
+def _tell_core(config: FacadeConfig, name: str, *, mapped: bool) -> None:
+    """Tell Core who is connected, where users connect ([connect]); else Core takes everybody for it."""
+    if config.connect is None:
+        return
+    try:
+        asyncio.run(_connection(config, name, mapped=mapped))
+    except (CoreUnavailable, CoreRefused) as error:
+        fail(f"{name}: UCloud could not be told: {error}; run the command again")
+
+
+async def _connection(config: FacadeConfig, name: str, *, mapped: bool) -> None:
+    async with CoreClient(config.core) as core:
+        await (core.approve_connection if mapped else core.clear_connection)(name)

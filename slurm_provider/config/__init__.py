@@ -4,31 +4,34 @@
 on one host both may stand in the same file.
 """
 
+from slurm_provider.config.access import Connect, Ssh
+from slurm_provider.config.choices import Choices
+from slurm_provider.config.containers import Containers, Image, Runtime
 from slurm_provider.config.loading import ConfigError, load_facade, load_sidecar
+from slurm_provider.config.machines import MachineImage, VirtualMachines
+from slurm_provider.config.maintenance import Availability, Maintenance
 from slurm_provider.config.sections import (
     Cluster,
-    Containers,
     Core,
     Drive,
     Era,
     FacadeConfig,
-    Image,
-    MachineImage,
     Product,
-    Runtime,
     Sidecar,
     SidecarConfig,
     SuspendBy,
     Tracker,
-    VirtualMachines,
 )
 from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
 from slurm_provider.config.today import Category, Frequency, Orphans
 
 __all__ = [
+    "Availability",
     "Category",
+    "Choices",
     "Cluster",
     "ConfigError",
+    "Connect",
     "Containers",
     "Core",
     "Drive",
@@ -39,6 +42,7 @@ __all__ = [
     "InstalledApplication",
     "License",
     "MachineImage",
+    "Maintenance",
     "Modules",
     "Orphans",
     "Product",
@@ -46,6 +50,7 @@ __all__ = [
     "Sbatch",
     "Sidecar",
     "SidecarConfig",
+    "Ssh",
     "SuspendBy",
     "System",
     "Tracker",

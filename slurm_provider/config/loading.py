@@ -22,10 +22,11 @@ def load_facade(path: Path) -> FacadeConfig:
     text = _read(path)
     config = _validate(path, text, FacadeConfig)
     mistakes = [
-        f"{path}:{line_of(text, ('products', index, 'cluster'))}: products.{index}.cluster:"
-        f" there is no [clusters.{product.cluster}]"
-        for index, product in enumerate(config.products)
-        if product.cluster not in config.clusters
+        f"{path}:{line_of(text, (section, index, 'cluster'))}: {section}.{index}.cluster:"
+        f" there is no [clusters.{entry.cluster}]"
+        for section in ("products", "maintenance")
+        for index, entry in enumerate(getattr(config, section))
+        if entry.cluster is not None and entry.cluster not in config.clusters
     ]
     if mistakes:
         raise ConfigError("\n".join(mistakes))

@@ -8,7 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.base import AbsolutePath, Section
+from slurm_provider.config.choices import Choices
+from slurm_provider.config.containers import Containers, Image
+from slurm_provider.config.machines import VirtualMachines
+from slurm_provider.config.maintenance import Maintenance
 from slurm_provider.config.software import (
     ApplicationVersion,
     InstalledApplication,
@@ -57,14 +62,6 @@ def _job_folder(template: str) -> str:
     return template
 
 
-def _image_cache(folder: str) -> str:
-    if not folder.startswith(("/", "~/")):
-        raise ValueError("must begin with / or ~/")
-    return folder.rstrip("/")
-
-
-Argument = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
-ImageCache = Annotated[str, AfterValidator(_image_cache)]
 File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 JobFolder = Annotated[str, AfterValidator(_job_folder)]
@@ -133,39 +130,6 @@ class Tracker(Section):
     limits_interval_seconds: float = Field(default=60, gt=0)
 
 
-class Runtime(StrEnum):
-    """What runs container images on the compute nodes."""
-
-    APPTAINER = "apptainer"
-    SINGULARITY = "singularity"
-    PODMAN = "podman"
-    CHARLIECLOUD = "charliecloud"
-
-
-class Containers(Section):
-    """How container images are run on the nodes of a cluster, and where they lie."""
-
-    runtime: Runtime
-    command: list[Argument] = []
-    """The program, and options that stand before its subcommand; else the runtime's own name."""
-    options: list[Argument] | None = None
-    """Instead of the options that the runtime is given by default."""
-    gpu_options: list[Argument] | None = None
-    """The same for products with GPUs, in addition."""
-    images: AbsolutePath | None = None
-    """The folder of images, named after the application's image."""
-    pull: bool = False
-    """Whether images that are not there are fetched from their registry."""
-    cache: ImageCache = "~/.cache/ucloud-images"
-    """Where Apptainer's pulled images are kept; `~` is the user's home."""
-
-    @model_validator(mode="after")
-    def _pulls(self) -> Self:
-        if self.pull and self.runtime is Runtime.CHARLIECLOUD:
-            raise ValueError("charliecloud runs image folders and pulls none; leave out pull")
-        return self
-
-
 class Cluster(Section):
     """One Slurm cluster, reached through its sidecar."""
 
@@ -196,50 +160,11 @@ class Drive(Section):
     path: AbsolutePath
 
 
-class Image(Section):
-    """A container image: the folder of installed software that stands for it, or the file that holds it."""
-
-    name: str = Field(min_length=1)
-    software: AbsolutePath | None = None
-    """Put on PATH."""
-    file: AbsolutePath | None = None
-    """What the cluster's container runtime runs, wherever it lies."""
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.software is None) == (self.file is None):
-            raise ValueError("needs either software or file")
-        return self
-
-
-class MachineImage(Section):
-    """A disk that virtual machines of this name start from; it is only read.
-
-    With `kernel` (and `initrd`, `append`) the machine starts that kernel instead of the disk's boot loader.
-    """
-
-    name: str = Field(min_length=1)
-    disk: AbsolutePath
-    format: Literal["qcow2", "raw"] = "qcow2"
-    kernel: AbsolutePath | None = None
-    initrd: AbsolutePath | None = None
-    append: str | None = None
-
-
-class VirtualMachines(Section):
-    """How virtual machines are run, for the products that allow them."""
-
-    qemu: str = "qemu-system-x86_64"
-    accelerators: list[str] = ["kvm", "tcg"]
-    """The first one that the node lets the user have is taken."""
-    cpu_model: str = "max"
-    """Nodes with different processors need one that all have, or a saved machine may not go on elsewhere."""
-    overhead_mib: int = Field(default=512, ge=0)
-    """Memory that Slurm is asked for beyond the machine's own: QEMU needs some."""
-    images: list[MachineImage] = []
-
-
-SupportBlock = Mapping[str, bool]
+Flag = Literal[
+    "enabled", "web", "vnc", "logs", "terminal", "peers", "timeExtension", "suspension", "utilization",
+    "bindLinkToPort",
+]  # fmt: skip
+SupportBlock = Mapping[Flag, bool]
 
 
 class Support(Section):
@@ -267,6 +192,10 @@ class Product(Section):
     cluster: str
     partition: SlurmName
     qos: SlurmName | None = None
+    partition_choices: list[SlurmName] = []
+    """Partitions that a user may choose instead."""
+    qos_choices: list[SlurmName] = []
+    """QOS that a user may choose instead."""
     constraint: str | None = None
     cpu: int = Field(default=1, ge=1)
     """Virtual cores of one replica, as are the memory and the GPUs."""
@@ -357,6 +286,10 @@ class FacadeConfig(BaseModel):
     tracker: Tracker = Tracker()
     drives: list[Drive] = []
     images: list[Image] = []
+    maintenance: list[Maintenance] = []
+    choices: Choices = Choices()
+    ssh: Ssh = Ssh()
+    connect: Connect | None = None
     licenses: dict[str, License] = {}
     modules: Modules = Modules()
     system: System = System()

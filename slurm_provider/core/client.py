@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from slurm_provider.config import Core
 from slurm_provider.ucloud.control import ChargeAnswer, RefreshAnswer
 from slurm_provider.ucloud.jobs import Job
+from slurm_provider.ucloud.ssh import SshKey, SshKeyPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -78,6 +79,22 @@ class CoreClient:
             "includeParameters": "true",
         }
         return parse(await self.control("GET", "/api/jobs/control/retrieve", query=flags), Job)
+
+    async def approve_connection(self, username: str) -> None:
+        """Say that a UCloud user is mapped to a local user now."""
+        body = json.dumps({"username": username})
+        await self.control("POST", "/api/providers/integration/control/approveConnection", body=body)
+
+    async def clear_connection(self, username: str) -> None:
+        """Say that a UCloud user is mapped to no local user any more."""
+        body = json.dumps({"username": username})
+        await self.control("POST", "/api/providers/integration/control/clearConnection", body=body)
+
+    async def ssh_keys(self, job_id: str) -> list[SshKey]:
+        """Return the SSH keys of a job's owner (`browseSshKeys`)."""
+        body = json.dumps({"jobId": job_id, "owner": True})
+        page = parse(await self.control("POST", "/api/jobs/control/browseSshKeys", body=body), SshKeyPage)
+        return page.items or []
 
     async def control(
         self, method: str, path: str, *, body: str | None = None, query: dict[str, str] | None = None

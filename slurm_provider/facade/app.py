@@ -9,7 +9,18 @@ from fastapi import FastAPI
 
 from slurm_provider.config import Era, FacadeConfig
 from slurm_provider.core import CoreClient
-from slurm_provider.facade import errors, health, integration, jobs
+from slurm_provider.facade import (
+    attachments,
+    choices,
+    errors,
+    health,
+    integration,
+    jobs,
+    notices,
+    products,
+    sessions,
+    ssh,
+)
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
@@ -19,6 +30,7 @@ from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
 from slurm_provider.tracker.operations import Operations
+from slurm_provider.tracker.ssh_access import SshAccess
 from slurm_provider.tracker.tracker import Tracker
 from slurm_provider.tracker.usage import usage_of
 from slurm_provider.tracker.utilization import UtilizationCache
@@ -48,8 +60,8 @@ def create_app(config: FacadeConfig) -> FastAPI:
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    for router in (jobs.router, integration.router):
-        app.include_router(router, prefix=f"/ucloud/{config.provider.id}")
+    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh):
+        app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     return app
 
 
@@ -61,6 +73,9 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
     clusters = {name: Cluster(name, section) for name, section in config.clusters.items()}
     for cluster in clusters.values():
         stack.push_async_callback(cluster.close)
+    utilization = {name: UtilizationCache(cluster) for name, cluster in clusters.items()}
+    for cache in utilization.values():
+        stack.push_async_callback(cache.close)
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
     tracker = Tracker(config, jobmap, core, clusters, tagger)
     services = Services(
@@ -69,10 +84,13 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         clusters=clusters,
         tracker=tracker,
         intake=Intake(config, jobmap, tracker.limits, tagger),
-        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.hurry_and_tell),
+        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, tracker.hurry_and_tell),
         operations=Operations(config, jobmap, clusters, tracker.limits),
-        utilization={name: UtilizationCache(cluster) for name, cluster in clusters.items()},
+        ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
+        utilization=utilization,
     )
     await tracker.start()
     stack.push_async_callback(tracker.close)
+    await services.ssh.start()
+    stack.push_async_callback(services.ssh.close)
     return services

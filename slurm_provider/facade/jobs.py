@@ -1,24 +1,22 @@
-"""UCloud's ingoing API for jobs: each call by its UCloud name, from HTTP down to the tracker.
+"""A job's life in UCloud's ingoing API: each call by its UCloud name, from HTTP down to the tracker.
 
 https://docs.cloud.sdu.dk, Ingoing API of Jobs. Requests and responses are bulk: one response for
 each item, in order; `null` and `{}` both stand for "done".
 """
 
 import asyncio
-import operator
 from collections.abc import Coroutine, Sequence
-from functools import partial, reduce
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
 import structlog
-from fastapi import APIRouter, BackgroundTasks, Depends, Query
+from fastapi import APIRouter, BackgroundTasks, Depends
 from pydantic import ValidationError
 
 from slurm_provider.config import Era
 from slurm_provider.facade.auth import ActingUser, documented
 from slurm_provider.facade.errors import Refused, mistake_in_words
 from slurm_provider.facade.services import Services, TheServices
-from slurm_provider.facade.support import support_of
 from slurm_provider.jobmap import JobChange, JobMap, JobRow
 from slurm_provider.jobmap.store import Decision
 from slurm_provider.rpc.cluster import ClusterUnavailable
@@ -27,20 +25,11 @@ from slurm_provider.tracker.operations import OperationRefused
 from slurm_provider.tracker.restarts import ended_for_good, never_again, repeated, restarted
 from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse, Empty, FindByStringId, Received
 from slurm_provider.ucloud.control import JobUpdate
-from slurm_provider.ucloud.jobs import Job, JobState, NewJob, ResourceOwner, SimpleDuration, UnreadJob
-from slurm_provider.ucloud.support import ComputeSupport
-from slurm_provider.ucloud.utilization import Utilization
+from slurm_provider.ucloud.jobs import Job, JobState, NewJob, SimpleDuration, UnreadJob
 
 log = structlog.get_logger()
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(documented)])
-
-
-@router.get("/retrieveProducts")
-async def retrieve_products(services: TheServices) -> BulkResponse[ComputeSupport]:
-    """Say what each product can do."""
-    config = services.config
-    return BulkResponse(responses=[support_of(product, config) for product in config.products])
 
 
 @router.post("")
@@ -66,11 +55,14 @@ async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkRes
                 raise Refused(400, f"{place}{error}") from error
             update = JobUpdate(state=JobState.FAILURE, status=f"The job cannot run: {error}")
             await services.jobmap.call(JobMap.tell, job_id, update)
+    taken = {row.job_id for row, _ in new}
+    await services.ssh.ask([job for job in request.items if isinstance(job, Job) and job.id in taken])
     await services.jobmap.call(JobMap.add_jobs, [(row, change) for row, change in new if not row.restart])
     for row, change in new:
         if row.restart:
             again = partial(restarted, anew=row, change=change)
             await services.jobmap.call(JobMap.change_job, row.job_id, again)
+    services.ssh.hurry()
     tries = [services.tracker.submitter.start(row.job_id) for row, _ in new]
     if tries:
         # Core gives up at 5 s: what takes longer goes on in the background.
@@ -236,47 +228,4 @@ def _reason(error: BaseException) -> str:
 async def verify(request: BulkRequest[Job], services: TheServices, background: BackgroundTasks) -> Empty:
     """Make sure that Core and we mean the same by these jobs; what differs is told by updates."""
     background.add_task(services.adoption.verify, request.items)
-    return Empty()
-
-
-@router.get("/retrieveUtilization")
-async def retrieve_utilization(
-    services: TheServices,
-    category: Annotated[str, Query(alias="categoryId", description="A product category")],
-) -> Utilization:
-    """Say how busy the partitions behind a product category are."""
-    partitions: dict[str, set[str]] = {}
-    for product in services.config.products:
-        if product.category == category:
-            partitions.setdefault(product.cluster, set()).add(product.partition)
-    if not partitions:
-        raise Refused(404, f"there is no product category '{category}'")
-    try:
-        found = [await services.utilization[name].of(sorted(names)) for name, names in partitions.items()]
-    except ClusterUnavailable as error:
-        raise Refused(400, f"Slurm does not answer just now, try again later: {error}") from error
-    return reduce(operator.add, found)
-
-
-class UpdatedAcl(Received):
-    """A job whose permissions have changed."""
-
-    resource: Job
-
-
-@router.post("/updateAcl")
-async def update_acl(request: BulkRequest[UpdatedAcl]) -> BulkResponse[Empty]:
-    """Take note of changed permissions: Core checks them itself at each call."""
-    return BulkResponse(responses=[Empty() for _ in request.items])
-
-
-class ResourceInitialization(Received):
-    """Whose resources may need to be prepared."""
-
-    principal: ResourceOwner | None = None
-
-
-@router.post("/init")
-async def init(_request: ResourceInitialization) -> Empty:
-    """Prepare a workspace: nothing needs to be prepared for jobs."""
     return Empty()

@@ -11,6 +11,7 @@ from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.intake import Intake
 from slurm_provider.tracker.operations import Operations
+from slurm_provider.tracker.ssh_access import SshAccess
 from slurm_provider.tracker.tracker import Tracker
 from slurm_provider.tracker.utilization import UtilizationCache
 
@@ -26,6 +27,7 @@ class Services:
     intake: Intake
     adoption: Adoption
     operations: Operations
+    ssh: SshAccess
     utilization: dict[str, UtilizationCache]
 
 

@@ -198,3 +198,23 @@ def m006_restarts(db: Database) -> None:
 def m007_slurm_ids(db: Database) -> None:
     """Find jobs by their Slurm ids, however long the history is."""
     db.execute("CREATE INDEX jobs_slurm ON jobs (cluster, slurm_id)")
+
+
+@migrations()
+def m008_ssh_keys(db: Database) -> None:
+    """Keep which SSH keys let a UCloud user log in as which local user, and which jobs wait for that."""
+    db.executescript("""
+        CREATE TABLE ssh_blocks (
+            ucloud_user TEXT NOT NULL,
+            cluster     TEXT NOT NULL,
+            local_user  TEXT NOT NULL,
+            keys        TEXT NOT NULL,     -- JSON, what is to be in authorized_keys
+            installed   INTEGER NOT NULL,  -- whether it is
+            refusal     TEXT,              -- why it could not be
+            PRIMARY KEY (ucloud_user, cluster, local_user)
+        );
+        CREATE TABLE ssh_jobs (
+            job_id   TEXT PRIMARY KEY,  -- asks for SSH, and its user has not been told how to log in yet
+            asked_at INTEGER NOT NULL
+        );
+    """)

@@ -20,6 +20,7 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
+from slurm_provider.jobmap.ssh_keys import SshKeys
 from slurm_provider.jobmap.suspects import Suspects
 from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem, UsageItem
 from slurm_provider.ucloud.jobs import JobState
@@ -51,6 +52,7 @@ class JobMap:
         self._file = SqliteFile(path, clock)
         self._db = self._file.db
         self.outbox = Outbox(self._file)
+        self.ssh = SshKeys(self._file)
         self.suspects = Suspects(self._file)
         self.outside = OutsideJobs(self._file)
 
@@ -168,6 +170,12 @@ class JobMap:
                 return False
             self.outbox.post_update(job_id, update)
         return True
+
+    def tell_of_ssh(self, job_id: str, update: JobUpdate) -> None:
+        """Queue the update that answers a job's wish for SSH."""
+        with self._file.writing():
+            self.outbox.post_update(job_id, update)
+            self.ssh.answered(job_id)
 
     def offer_restarts(self, items: Iterable[OutboxItem]) -> None:
         """Note that Core is about to be told by these items of ends after which it may create jobs anew."""

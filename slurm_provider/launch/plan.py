@@ -10,6 +10,7 @@ from slurm_provider.launch.command import Render
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.machine import VIRTUAL_MACHINE, machine
 from slurm_provider.launch.peers import Peer
+from slurm_provider.launch.product_choice import as_chosen
 from slurm_provider.launch.program import program
 from slurm_provider.launch.script import CONTROL_FOLDER
 from slurm_provider.launch.template import render
@@ -81,7 +82,7 @@ def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = (), render: Ren
     application = job.status.resolvedApplication if job.status else None
     if application is None or application.invocation is None:
         raise LaunchError("the job names no application to run")
-    product = _product(specification, config)
+    product = as_chosen(_product(specification, config), specification.parameters or {})
     replicas = _replicas(specification, application)
     if application.tool.backend == VIRTUAL_MACHINE:
         body = machine(job_id, specification, application, product, config.virtual_machines)

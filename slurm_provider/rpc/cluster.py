@@ -11,6 +11,8 @@ import structlog
 
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.endpoints import REQUEST_ID, open_channel
+from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
+from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
 from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest
 from slurm_provider.rpc.v1.operation_pb2_grpc import OperationServiceStub
 from slurm_provider.rpc.v1.queue_pb2 import (
@@ -32,6 +34,7 @@ from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 CONNECT_TIMEOUT_SECONDS = 2.0
 CALL_TIMEOUT_SECONDS = 90.0
 """Above the time-out of the sidecar's own Slurm commands."""
+KEYS_TIMEOUT_SECONDS = 30.0
 CANCEL_TIMEOUT_SECONDS = 30.0
 """A cancellation is asked for again at every tick."""
 
@@ -53,6 +56,7 @@ class Cluster:
         self._submission = SubmissionServiceStub(self._channel)
         self._queue = QueueServiceStub(self._channel)
         self._operation = OperationServiceStub(self._channel)
+        self._access = AccessServiceStub(self._channel)
         self._shape = ShapeServiceStub(self._channel)
 
     async def close(self) -> None:
@@ -97,6 +101,16 @@ class Cluster:
             await self._operation.ChangeProgress(request, **_call())
         except grpc.aio.AioRpcError as error:
             raise _refused_or_unavailable(error) from error
+
+    async def set_authorized_keys(self, local_user: str, label: str, keys: Sequence[str]) -> None:
+        """Let the owners of these keys log in as a local user; raise ClusterRefused when that cannot be."""
+        request = SetAuthorizedKeysRequest(local_user=local_user, label=label, keys=keys)
+        try:
+            answer = await self._access.SetAuthorizedKeys(request, **_call(KEYS_TIMEOUT_SECONDS))
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+        if answer.refusal:
+            raise ClusterRefused(answer.refusal)
 
     async def live_jobs(self, name: str = "") -> list[LiveJob]:
         """Return every job that slurmctld remembers, or those of one name."""

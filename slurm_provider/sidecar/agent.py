@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest, SetAuthorizedKeysResponse
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
 from slurm_provider.rpc.v1.submission_pb2 import (
     CancelRequest,
@@ -18,6 +19,7 @@ from slurm_provider.rpc.v1.submission_pb2 import (
     SubmitRequest,
     SubmitResponse,
 )
+from slurm_provider.sidecar.authorized_keys import KeysRefused, set_keys
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.job_folder import FolderRefused, prepare
@@ -47,6 +49,10 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
             case "cancel":
                 check_user(request.cancel.local_user)
                 response.cancel.CopyFrom(await cancel(request.cancel, runner, runs))
+            case "set_authorized_keys":
+                check_user(request.set_authorized_keys.local_user)
+                installed = await set_authorized_keys(request.set_authorized_keys)
+                response.set_authorized_keys.CopyFrom(installed)
             case other:
                 response.failure = f"the agent does not know the call {other}"
     except SlurmUnavailable as error:
@@ -89,6 +95,17 @@ async def cancel(request: CancelRequest, runner: Runner, runs: list[CommandRun])
     """Ask Slurm to end a job of this user."""
     await runner.run(Scancel(request.slurm_id), runs)
     return CancelResponse()
+
+
+async def set_authorized_keys(request: SetAuthorizedKeysRequest) -> SetAuthorizedKeysResponse:
+    """Keep a block of keys in this user's authorized_keys."""
+    try:
+        await asyncio.to_thread(set_keys, Path.home(), request.label, request.keys)
+    except KeysRefused as error:
+        return SetAuthorizedKeysResponse(refusal=str(error))
+    except OSError as error:
+        return SetAuthorizedKeysResponse(refusal=f"{error.filename or '~/.ssh'}: {error.strerror}")
+    return SetAuthorizedKeysResponse()
 
 
 def main() -> None:

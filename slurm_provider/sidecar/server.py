@@ -18,6 +18,8 @@ from slurm_provider.logs import configure_logs
 from slurm_provider.notify import notify_ready
 from slurm_provider.rpc.endpoints import close_to_others, listen
 from slurm_provider.rpc.v1 import (
+    access_pb2,
+    access_pb2_grpc,
     operation_pb2,
     operation_pb2_grpc,
     queue_pb2,
@@ -27,6 +29,7 @@ from slurm_provider.rpc.v1 import (
     submission_pb2,
     submission_pb2_grpc,
 )
+from slurm_provider.sidecar.access import AccessService
 from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
@@ -37,6 +40,7 @@ from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 log = structlog.get_logger()
 
 SERVICES = (
+    access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
     submission_pb2.DESCRIPTOR.services_by_name["SubmissionService"].full_name,
     queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
@@ -55,6 +59,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     await check_time_out(operator, config.command_timeout_seconds)
     agents = Agents(spawner, config.agent_idle_seconds)
     server = grpc.aio.server()
+    access_pb2_grpc.add_AccessServiceServicer_to_server(AccessService(agents), server)
     submission_pb2_grpc.add_SubmissionServiceServicer_to_server(SubmissionService(agents), server)
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
     operation_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operator), server)

@@ -32,6 +32,7 @@ def _partition(line: str) -> PartitionLimits:
         total_nodes=_count(fields.get("TotalNodes", "")),
         allow_accounts=_names(fields.get("AllowAccounts", "ALL")),
         allow_qos=_names(fields.get("AllowQos", "ALL")),
+        stopped=fields.get("State", "UP") != "UP",
     )
 
 

@@ -7,6 +7,8 @@ from slurm_provider.slurm.command import Outcome, SlurmCommand
 
 # States (sinfo(1), NODE STATE CODES) in which a node takes no jobs and runs none that count.
 _AWAY = ("DOWN", "FAIL", "FUTURE", "NOT_RESPONDING", "POWERED_DOWN", "UNKNOWN")
+# States in which it keeps its jobs and gets no new ones.
+_CLOSED = ("DRAIN", "DRAINED", "DRAINING", "FAILING", "MAINTENANCE", "REBOOT_ISSUED")
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class ScontrolShowNodes(SlurmCommand[list[Node]]):
 
 def _node(line: str) -> Node:
     fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
-    states = fields.get("State", "UNKNOWN").split("+")
+    states = [state.rstrip("*~#!%$@^-") for state in fields.get("State", "UNKNOWN").split("+")]
+    available = not set(states) & set(_AWAY)
     return Node(
         name=fields["NodeName"],
         partitions=[name for name in fields.get("Partitions", "").split(",") if name],
-        available=not any(state.rstrip("*") in _AWAY for state in states),
+        available=available,
+        takes_jobs=available and not set(states) & set(_CLOSED),
         cpus=int(fields.get("CPUTot", 0)),
         cpus_in_use=int(fields.get("CPUAlloc", 0)),
         memory_bytes=int(fields.get("RealMemory", 0)) << 20,

@@ -14,7 +14,9 @@ from slurm_provider.launch.paths import ucloud_path
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.attempts import past_charges
+from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
+from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.lookup import Found, choose_latest
 from slurm_provider.tracker.payment import PaymentUnknown, payment
 from slurm_provider.tracker.restarts import end_again
@@ -36,6 +38,7 @@ class Adoption:
         core: CoreClient,
         clusters: Mapping[str, Cluster],
         tagger: Tagger,
+        limits: Mapping[str, LimitCache],
         told: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -44,6 +47,8 @@ class Adoption:
         self._core = core
         self._clusters = clusters
         self._tagger = tagger
+        self._limits = limits
+        self._choices = UserChoices(config)
         self._told = told
         self._clock = clock
 
@@ -113,7 +118,7 @@ class Adoption:
     async def _take_over(
         self, job: Job, cluster: str, live: list[LiveJob], records: list[AccountingRecord]
     ) -> None:
-        identity = await self._identity(job)
+        identity = await self._identity(job, cluster)
         if identity is None:
             return
         user, account = identity
@@ -125,13 +130,14 @@ class Adoption:
             return
         await self._add(job, cluster, user, account, found)
 
-    async def _identity(self, job: Job) -> tuple[str, str] | None:
+    async def _identity(self, job: Job, cluster: str) -> tuple[str, str] | None:
         owner = job.owner
         if owner is None:
             log.warning("job not adopted", job_id=job.id, reason="Core does not say whose it is")
             return None
         try:
-            return await self._jobmap.call(JobMap.local_identity, owner.createdBy, owner.project)
+            user, own = await self._jobmap.call(JobMap.local_identity, owner.createdBy, owner.project)
+            return user, self._choices.account(job, user, own, await self._limits[cluster].last_known())
         except UnmappedError as error:
             log.warning("job not adopted", job_id=job.id, reason=str(error))
             return None

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from google.protobuf import json_format
 
@@ -13,13 +14,16 @@ from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import plan
 from slurm_provider.launch.template import Interface
+from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.tracker.maintenance import closed
 from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
 from slurm_provider.tracker.peers import connected
 from slurm_provider.tracker.rendering import render_apart
 from slurm_provider.tracker.restarts import may_restart
+from slurm_provider.tracker.ssh_access import ssh_objection
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
 
@@ -44,6 +48,7 @@ class Intake:
         self._limits = limits
         self._tagger = tagger
         self._clock = clock
+        self.choices = UserChoices(config)
 
     async def check(self, job: Job) -> tuple[JobRow, JobChange] | None:
         """Return the row of a new job and what Core is told of it at once; None for a job that is known.
@@ -62,6 +67,12 @@ class Intake:
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error
         cluster = planned.product.cluster
+        limits = await self._limits[cluster].last_known()
+        why = ssh_objection(job, self._config.ssh) or closed(
+            self._config.maintenance, planned.product, datetime.fromtimestamp(self._clock(), UTC)
+        )
+        if why:
+            raise JobRefused(why)
         tag = self._tagger.tag(job.id, restart)
         request = planned.submit_request(
             local_user=user,
@@ -69,7 +80,11 @@ class Intake:
             tag=tag,
             job_folder=self._config.clusters[cluster].job_folder,
         )
-        if limits := await self._limits[cluster].last_known():
+        try:
+            await self.choices.apply(job, request, limits)
+        except LaunchError as error:
+            raise JobRefused(str(error)) from error
+        if limits:
             request.time_limit_seconds = request.time_limit_seconds or maximum_time(request, limits)
             if why := objection(request, limits):
                 raise JobRefused(why)
@@ -85,7 +100,7 @@ class Intake:
             ucloud_user=job.owner.createdBy if job.owner else "",
             project=job.owner.project if job.owner else None,
             local_user=user,
-            account=account,
+            account=request.account,
             application=planned.application,
             category=planned.product.category,
             product=planned.product.id,

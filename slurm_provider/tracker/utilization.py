@@ -1,14 +1,29 @@
-"""How busy the partitions behind a product category are."""
+"""How busy the partitions behind products are."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from slurm_provider.rpc.cluster import Cluster
+import structlog
+
+from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob, Node
 from slurm_provider.ucloud.utilization import CpuAndMemory, QueueStatus, Utilization
 
+log = structlog.get_logger()
+
 MAX_AGE_SECONDS = 10.0
+STALE_SECONDS = 60.0
+"""What is older says nothing of now."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A cluster's nodes and queue at one time."""
+
+    nodes: Sequence[Node]
+    jobs: Sequence[LiveJob]
 
 
 def utilization(nodes: Iterable[Node], jobs: Iterable[LiveJob], partitions: Sequence[str]) -> Utilization:
@@ -34,15 +49,39 @@ class UtilizationCache:
         self._cluster = cluster
         self._clock = clock
         self._read_at = float("-inf")
-        self._nodes: list[Node] = []
-        self._jobs: list[LiveJob] = []
+        self._snapshot = Snapshot((), ())
         self._reading = asyncio.Lock()
+        self._refresh: asyncio.Task[None] | None = None
 
     async def of(self, partitions: Sequence[str]) -> Utilization:
         """Return the utilization of partitions of the cluster; raise ClusterUnavailable."""
+        await self._read()
+        return utilization(self._snapshot.nodes, self._snapshot.jobs, partitions)
+
+    async def lately(self, within_seconds: float) -> Snapshot | None:
+        """Return nodes and queue of the last minute; None when there are none within so many seconds.
+
+        Never raises: Slurm goes on being asked in the background.
+        """
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.create_task(self._try_to_read())
+        await asyncio.wait([self._refresh], timeout=within_seconds)
+        return self._snapshot if self._clock() - self._read_at < STALE_SECONDS else None
+
+    async def _read(self) -> None:
         async with self._reading:
             if self._clock() - self._read_at > MAX_AGE_SECONDS:
-                self._nodes = await self._cluster.nodes()
-                self._jobs = await self._cluster.live_jobs()
+                self._snapshot = Snapshot(await self._cluster.nodes(), await self._cluster.live_jobs())
                 self._read_at = self._clock()
-        return utilization(self._nodes, self._jobs, partitions)
+
+    async def _try_to_read(self) -> None:
+        try:
+            await self._read()
+        except ClusterUnavailable as error:
+            log.info("utilization not read", cluster=self._cluster.name, reason=str(error))
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            await asyncio.wait([self._refresh])

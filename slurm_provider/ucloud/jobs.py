@@ -117,6 +117,12 @@ class ContainerDescription(Received):
     runAsRealUser: bool | None = None
 
 
+class SshDescription(Received):
+    """Whether an application is used over SSH: DISABLED, OPTIONAL or MANDATORY."""
+
+    mode: OptionalText = None
+
+
 class PortDescription(Received):
     """Where a web or VNC application listens; nothing or 0 leaves it to the provider."""
 
@@ -132,6 +138,7 @@ class ApplicationInvocation(Received):
     environment: dict[str, InvocationParameter] | None = None
     applicationType: OptionalText = None
     container: ContainerDescription | None = None
+    ssh: SshDescription | None = None
     web: PortDescription | None = None
     vnc: PortDescription | None = None
     sbatch: dict[str, InvocationParameter] | None = None

@@ -1,12 +1,20 @@
-"""What is declared for each product (UCloud's ComputeSupport)."""
+"""What is declared for each product (UCloud's ComputeSupport), in the words of both eras.
+
+The keys are the union of what the seeds' Core and today's read; each ignores the other's.
+"""
+
+from enum import StrEnum
 
 from pydantic import BaseModel
 
 from slurm_provider.ucloud.jobs import ProductReference
 
 
-class ContainerSupport(BaseModel):
-    """What the DOCKER backend can do; null means no."""
+class Support(BaseModel):
+    """What jobs of one backend can do; null means no.
+
+    `utilization` is the seeds', `bindLinkToPort` today's, `suspension` virtual machines' alone.
+    """
 
     enabled: bool | None = None
     web: bool | None = None
@@ -16,34 +24,17 @@ class ContainerSupport(BaseModel):
     peers: bool | None = None
     timeExtension: bool | None = None
     utilization: bool | None = None
+    bindLinkToPort: bool | None = None
 
 
-class VirtualMachineSupport(BaseModel):
-    """What virtual machines can do; null means no."""
+class VirtualMachineSupport(Support):
+    """What virtual machines can do."""
 
-    enabled: bool | None = None
-    logs: bool | None = None
-    vnc: bool | None = None
-    terminal: bool | None = None
-    timeExtension: bool | None = None
     suspension: bool | None = None
-    utilization: bool | None = None
 
 
-class NativeSupport(BaseModel):
-    """What the NATIVE backend can do; null means no."""
-
-    enabled: bool | None = None
-    logs: bool | None = None
-    vnc: bool | None = None
-    terminal: bool | None = None
-    timeExtension: bool | None = None
-    utilization: bool | None = None
-    web: bool | None = None
-
-
-class Maintenance(BaseModel):
-    """An announced maintenance; times are epoch milliseconds."""
+class AnnouncedMaintenance(BaseModel):
+    """An announced maintenance (the seeds' only); times are epoch milliseconds."""
 
     description: str
     availability: str
@@ -51,11 +42,20 @@ class Maintenance(BaseModel):
     estimatedEndsAt: int | None = None
 
 
+class QueueLoad(StrEnum):
+    """How soon a new job of a product can start (today's `queueStatus`)."""
+
+    AVAILABLE = "AVAILABLE"
+    BUSY = "BUSY"
+    FULL = "FULL"
+
+
 class ComputeSupport(BaseModel):
-    """What one product can do."""
+    """What one product can do, and what it is like now."""
 
     product: ProductReference
-    docker: ContainerSupport
+    docker: Support
     virtualMachine: VirtualMachineSupport
-    native: NativeSupport
-    maintenance: Maintenance | None = None
+    native: Support
+    maintenance: AnnouncedMaintenance | None = None
+    queueStatus: QueueLoad | None = None

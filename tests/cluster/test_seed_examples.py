@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import fresh_folder
+from tests.cluster.test_eras import assert_holds
 from tests.support.jobs import DATA, bulk, job, seed
 from tests.support.slurm import Slurm
 from tests.support.stack import Settings, Stack, running_stack
@@ -50,7 +51,8 @@ async def test_declared_support_is_the_seeds(support: str, example: str) -> None
     async with running_stack(fresh_folder(example), settings) as stack:
         answer = await stack.core.call("jobs/retrieveProducts", method="GET")
     assert answer["status"] == 200
-    assert answer["body"] == seed(example)
+    # Today's keys are there as well; the seeds' Core ignores what it does not know.
+    assert_holds(answer["body"], seed(example))
 
 
 async def test_a_simple_batch_job_with_life_cycle_events(stack: Stack) -> None:

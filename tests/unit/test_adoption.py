@@ -27,6 +27,7 @@ from slurm_provider.rpc.v1.queue_pb2 import (
 from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceServicer, add_QueueServiceServicer_to_server
 from slurm_provider.tracker.adoption import GONE, Adoption
 from slurm_provider.tracker.identity import Tagger
+from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.ucloud.jobs import Job, JobState
 from tests.support.standin import CoreStandin, running_core
 from tests.unit.builders import facade_config, job, live, record
@@ -113,7 +114,8 @@ async def case(core: CoreStandin, core_folder: Path, tmp_path: Path) -> AsyncIte
     door = await Door.open(tmp_path / "jobs.db", _now)
     await door.call(JobMap.map_user, UserMapping("user", "alice", "users"))
     async with CoreClient(config.core) as client:
-        adoption = Adoption(config, door, client, {"hpc": cluster}, tagger, lambda: None, _now)
+        limits = {"hpc": LimitCache(cluster, door, 60)}
+        adoption = Adoption(config, door, client, {"hpc": cluster}, tagger, limits, lambda: None, _now)
         yield Case(core, queue, door, adoption, tagger)
     await cluster.close()
     await server.stop(None)

@@ -363,7 +363,16 @@ async def test_a_job_cannot_be_extended_beyond_all_bounds(facade: Facade, hours:
 # whatever comes
 
 POSTS = (
+    "integration/connect",
+    "integration/unlinked",
+    "integration/welcome",
     "jobs",
+    "jobs/attachResource",
+    "jobs/detachResource",
+    "jobs/interactiveSession",
+    "jobs/onUpdatedLabels",
+    "jobs/openTerminalInFolder",
+    "jobs/requestDynamicParameters",
     "jobs/terminate",
     "jobs/extend",
     "jobs/suspend",
@@ -372,6 +381,7 @@ POSTS = (
     "jobs/updateAcl",
     "jobs/init",
     "integration/init",
+    "ssh/keyUploaded",
 )
 TEXTS = st.text(st.characters(), max_size=5) | st.sampled_from([HALF, "\0", "54112", "_", "../x", "[/x]"])
 NUMBERS = st.integers() | st.sampled_from([2**31, 2**32, 2**63, 2**64, 10**40, -1]) | st.floats()
@@ -393,6 +403,9 @@ ITEM = {
     "resource": SEED,
     "requestedTime": {"hours": 1, "minutes": 0, "seconds": 0},
     "principal": SEED["owner"],
+    "sessionType": "SHELL",
+    "folder": "/123/folder",
+    "allKeys": [{"owner": "user", "specification": {"title": "", "key": "ssh-ed25519 AAAA"}}],
 }
 PLACES = _places(ITEM)
 
@@ -434,7 +447,7 @@ async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fac
 
 @pytest.mark.parametrize("path", POSTS)
 @given(body=odd_bodies())
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_body_makes_the_provider_fail(lasting: Facade, path: str, body: bytes) -> None:
     answer = await lasting.http.post(f"/ucloud/example/{path}", content=body)
     documented = lasting.app.openapi()["paths"][f"/ucloud/example/{path}"]["post"]["responses"]
@@ -448,3 +461,84 @@ def test_every_call_is_tried(lasting: Facade) -> None:
     paths = lasting.app.openapi()["paths"]
     posts = {path.removeprefix("/ucloud/example/") for path, calls in paths.items() if "post" in calls}
     assert posts == set(POSTS)
+
+
+# what Slurm cannot do, and what is none of ours
+
+
+REFUSED = {
+    "jobs/interactiveSession": (
+        {"items": [{"job": {"id": "1"}, "rank": 0, "sessionType": "SHELL"}]},
+        "this provider cannot open a terminal yet; what a job prints is in the stdout and stderr files"
+        " of its output folder",
+    ),
+    "jobs/openTerminalInFolder": (
+        {"items": [{"folder": "/123/folder"}]},
+        "this provider cannot open a terminal yet; log in on the cluster to work in its folders",
+    ),
+    "jobs/attachResource": (
+        {"job": {"id": "1"}, "resource": {"type": "file", "path": "/123/folder"}},
+        "a resource (file) cannot be added to a job that Slurm has already; end the job and start it"
+        " again with the resource",
+    ),
+    "jobs/detachResource": (
+        {"job": {"id": "1"}, "resource": {"type": "ingress", "id": "5"}},
+        "a resource (ingress) cannot be taken from a job that Slurm has already; end the job, and start"
+        " it again without the resource",
+    ),
+    "integration/connect": (
+        {"username": "user"},
+        "users are connected to this cluster by its administrators; please write to them",
+    ),
+    "integration/welcome": (
+        {"token": "x", "createdProvider": {"refreshToken": "y", "publicKey": "z"}},
+        "this provider has its keys already; an administrator puts new ones into the files that"
+        " [core] public_key_file and refresh_token_file name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "why"), [(path, *rest) for path, rest in REFUSED.items()])
+async def test_what_is_impossible_is_refused_in_words(facade: Facade, path: str, body: Any, why: str) -> None:
+    answer = await facade.post(path, body)
+    assert (answer.status_code, answer.json()) == (400, {"why": why, "errorCode": None})
+
+
+async def test_nobody_on_the_internet_can_replace_the_keys(facade: Facade) -> None:
+    core = facade.services.config.core
+    before = (core.public_key_file.read_bytes(), core.refresh_token_file.read_bytes())
+    body = json.dumps({"token": "x", "createdProvider": {"refreshToken": "y", "publicKey": "z"}})
+    path = "/ucloud/example/integration/welcome"
+    answer = await facade.http.post(path, content=body, headers={"Authorization": ""})
+    assert answer.status_code == 401
+    assert (await facade.http.post(path, content=body)).status_code == 400
+    assert (core.public_key_file.read_bytes(), core.refresh_token_file.read_bytes()) == before
+    assert (await facade.post("jobs/verify", {"items": []})).status_code == 200
+
+
+async def test_products_are_told_at_once_while_slurm_is_away(facade: Facade) -> None:
+    started = time.monotonic()
+    answer = await facade.http.get("/ucloud/example/jobs/retrieveProducts")
+    assert time.monotonic() - started < 2
+    [support] = answer.json()["responses"]
+    assert (answer.status_code, support["queueStatus"]) == (200, None)
+    assert support["native"]["enabled"] is True
+
+
+@pytest.mark.parametrize("ssh", [{"specification": {"sshEnabled": True}}, {"mode": "MANDATORY"}])
+async def test_a_job_that_needs_ssh_is_refused_where_the_site_has_it_off(
+    facade: Facade, ssh: dict[str, Any]
+) -> None:
+    made = seed("1", **ssh.get("specification", {}))
+    if "mode" in ssh:
+        made["status"]["resolvedApplication"]["invocation"]["ssh"] = {"mode": ssh["mode"]}
+    answer = await facade.post("jobs", {"items": [made]})
+    assert answer.status_code == 400
+    assert answer.json()["why"].startswith("the job asks for SSH, which this provider does not offer")
+
+
+async def test_uploaded_keys_are_ignored_where_the_site_has_ssh_off(facade: Facade) -> None:
+    key = {"owner": "user", "specification": {"title": "", "key": "ssh-ed25519 AAAA"}}
+    answer = await facade.post("ssh/keyUploaded", {"username": "user", "allKeys": [key]})
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert await facade.services.jobmap.call(lambda jobmap: jobmap.ssh.open_blocks()) == []

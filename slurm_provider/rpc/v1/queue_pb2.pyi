@@ -290,6 +290,7 @@ class Node(_message.Message):
     CPUS_IN_USE_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     MEMORY_IN_USE_BYTES_FIELD_NUMBER: _builtins.int
+    TAKES_JOBS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     available: _builtins.bool
     """Whether the node answers and takes part in the cluster."""
@@ -297,6 +298,8 @@ class Node(_message.Message):
     cpus_in_use: _builtins.int
     memory_bytes: _builtins.int
     memory_in_use_bytes: _builtins.int
+    takes_jobs: _builtins.bool
+    """Whether new jobs may be started on it: not so while it is drained."""
     @_builtins.property
     def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -309,10 +312,11 @@ class Node(_message.Message):
         cpus_in_use: _builtins.int = ...,
         memory_bytes: _builtins.int = ...,
         memory_in_use_bytes: _builtins.int = ...,
+        takes_jobs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "cpus", b"cpus", "cpus_in_use", b"cpus_in_use", "memory_bytes", b"memory_bytes", "memory_in_use_bytes", b"memory_in_use_bytes", "name", b"name", "partitions", b"partitions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "cpus", b"cpus", "cpus_in_use", b"cpus_in_use", "memory_bytes", b"memory_bytes", "memory_in_use_bytes", b"memory_in_use_bytes", "name", b"name", "partitions", b"partitions", "takes_jobs", b"takes_jobs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -373,10 +377,13 @@ class PartitionLimits(_message.Message):
     TOTAL_NODES_FIELD_NUMBER: _builtins.int
     ALLOW_ACCOUNTS_FIELD_NUMBER: _builtins.int
     ALLOW_QOS_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     max_time_seconds: _builtins.int
     max_nodes: _builtins.int
     total_nodes: _builtins.int
+    stopped: _builtins.bool
+    """No waiting job of it is started: its state is not UP."""
     @_builtins.property
     def allow_accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Empty means all."""
@@ -392,10 +399,11 @@ class PartitionLimits(_message.Message):
         total_nodes: _builtins.int = ...,
         allow_accounts: _abc.Iterable[_builtins.str] | None = ...,
         allow_qos: _abc.Iterable[_builtins.str] | None = ...,
+        stopped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_accounts", b"allow_accounts", "allow_qos", b"allow_qos", "max_nodes", b"max_nodes", "max_time_seconds", b"max_time_seconds", "name", b"name", "total_nodes", b"total_nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_accounts", b"allow_accounts", "allow_qos", b"allow_qos", "max_nodes", b"max_nodes", "max_time_seconds", b"max_time_seconds", "name", b"name", "stopped", b"stopped", "total_nodes", b"total_nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
