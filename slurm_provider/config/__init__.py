@@ -6,18 +6,17 @@ on one host both may stand in the same file.
 
 from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.choices import Choices
+from slurm_provider.config.containers import Containers, Image, Runtime
 from slurm_provider.config.loading import ConfigError, load_facade, load_sidecar
+from slurm_provider.config.machines import MachineImage, VirtualMachines
 from slurm_provider.config.maintenance import Availability, Maintenance
 from slurm_provider.config.sections import (
     Cluster,
-    Containers,
     Core,
     Drive,
     Era,
     FacadeConfig,
-    Image,
     Product,
-    Runtime,
     Sidecar,
     SidecarConfig,
     SuspendBy,
@@ -42,6 +41,7 @@ __all__ = [
     "Image",
     "InstalledApplication",
     "License",
+    "MachineImage",
     "Maintenance",
     "Modules",
     "Orphans",
@@ -54,6 +54,7 @@ __all__ = [
     "SuspendBy",
     "System",
     "Tracker",
+    "VirtualMachines",
     "load_facade",
     "load_sidecar",
 ]

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.config.choices import Choices
+from slurm_provider.config.containers import Containers, Image
+from slurm_provider.config.machines import VirtualMachines
 from slurm_provider.config.maintenance import Maintenance
 from slurm_provider.config.software import (
     ApplicationVersion,
@@ -60,14 +62,6 @@ def _job_folder(template: str) -> str:
     return template
 
 
-def _image_cache(folder: str) -> str:
-    if not folder.startswith(("/", "~/")):
-        raise ValueError("must begin with / or ~/")
-    return folder.rstrip("/")
-
-
-Argument = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
-ImageCache = Annotated[str, AfterValidator(_image_cache)]
 File = Annotated[Path, AfterValidator(_there)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 JobFolder = Annotated[str, AfterValidator(_job_folder)]
@@ -136,39 +130,6 @@ class Tracker(Section):
     limits_interval_seconds: float = Field(default=60, gt=0)
 
 
-class Runtime(StrEnum):
-    """What runs container images on the compute nodes."""
-
-    APPTAINER = "apptainer"
-    SINGULARITY = "singularity"
-    PODMAN = "podman"
-    CHARLIECLOUD = "charliecloud"
-
-
-class Containers(Section):
-    """How container images are run on the nodes of a cluster, and where they lie."""
-
-    runtime: Runtime
-    command: list[Argument] = []
-    """The program, and options that stand before its subcommand; else the runtime's own name."""
-    options: list[Argument] | None = None
-    """Instead of the options that the runtime is given by default."""
-    gpu_options: list[Argument] | None = None
-    """The same for products with GPUs, in addition."""
-    images: AbsolutePath | None = None
-    """The folder of images, named after the application's image."""
-    pull: bool = False
-    """Whether images that are not there are fetched from their registry."""
-    cache: ImageCache = "~/.cache/ucloud-images"
-    """Where Apptainer's pulled images are kept; `~` is the user's home."""
-
-    @model_validator(mode="after")
-    def _pulls(self) -> Self:
-        if self.pull and self.runtime is Runtime.CHARLIECLOUD:
-            raise ValueError("charliecloud runs image folders and pulls none; leave out pull")
-        return self
-
-
 class Cluster(Section):
     """One Slurm cluster, reached through its sidecar."""
 
@@ -197,22 +158,6 @@ class Drive(Section):
 
     id: Identifier
     path: AbsolutePath
-
-
-class Image(Section):
-    """A container image: the folder of installed software that stands for it, or the file that holds it."""
-
-    name: str = Field(min_length=1)
-    software: AbsolutePath | None = None
-    """Put on PATH."""
-    file: AbsolutePath | None = None
-    """What the cluster's container runtime runs, wherever it lies."""
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.software is None) == (self.file is None):
-            raise ValueError("needs either software or file")
-        return self
 
 
 Flag = Literal[
@@ -272,9 +217,11 @@ class Product(Section):
     requeue: bool | None = None
     """Whether Slurm may start a job again from the beginning, e.g. after a node failure or a preemption.
 
-    Not set: only where the job's user asked for restarts (restartOnExit), or `suspend` needs it. A
-    program that was not written for it may spoil its own results when it runs twice.
+    Not set: where the job's user asked for restarts (restartOnExit), where `suspend` needs it, and for
+    virtual machines. A program that was not written for it may spoil its own results when it runs twice.
     """
+    virtual_machines: bool = False
+    """It runs virtual machines, and nothing else."""
     support: Support | None = None
 
     @model_validator(mode="after")
@@ -289,7 +236,13 @@ class Product(Section):
         """Return whether Slurm may requeue a job, whose user wants it to be restarted or not."""
         if self.requeue is not None:
             return self.requeue
-        return wants_restarts or self.suspend is SuspendBy.REQUEUE_HOLD
+        return wants_restarts or self.virtual_machines or self.suspend is SuspendBy.REQUEUE_HOLD
+
+    @model_validator(mode="after")
+    def _memory(self) -> Self:
+        if self.virtual_machines and not self.memory_gib:
+            raise ValueError("a product for virtual machines needs memory_gib")
+        return self
 
 
 class Sidecar(Section):
@@ -337,13 +290,14 @@ class FacadeConfig(BaseModel):
     choices: Choices = Choices()
     ssh: Ssh = Ssh()
     connect: Connect | None = None
-    categories: dict[Identifier, Category] = {}
-    """How product categories are paid for; one that is not named has the defaults."""
     licenses: dict[str, License] = {}
     modules: Modules = Modules()
     system: System = System()
     applications: dict[ApplicationVersion, InstalledApplication] = {}
     sbatch: Sbatch = Sbatch()
+    virtual_machines: VirtualMachines = VirtualMachines()
+    categories: dict[Identifier, Category] = {}
+    """How product categories are paid for; one that is not named has the defaults."""
     sidecar: Sidecar | None = None
     """The other program's, in a file that both read."""
 

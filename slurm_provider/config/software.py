@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.directives import DEFAULT_ALLOWED, refusal
 
 ApplicationVersion = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
@@ -16,18 +17,14 @@ def _may_be_allowed(name: str) -> str:
     return name
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Modules(_Section):
+class Modules(Section):
     """Lmod or Environment Modules on the nodes."""
 
-    init: str | None = Field(default=None, pattern=r"^/")
+    init: AbsolutePath | None = None
     """The file that defines `module` for bash; by default the usual places are tried."""
 
 
-class System(_Section):
+class System(Section):
     """What every application template can ask for: bash as it is, and the words that start parallel tasks."""
 
     load: str = ""
@@ -35,14 +32,14 @@ class System(_Section):
     srun: str = "srun"
 
 
-class InstalledApplication(_Section):
+class InstalledApplication(Section):
     """Bash that makes an installed application usable, and its undoing."""
 
     load: str
     unload: str = ""
 
 
-class License(_Section):
+class License(Section):
     """A licence server: a program is given `address:port/key`, without what is left out here."""
 
     address: str = Field(min_length=1)
@@ -56,7 +53,7 @@ class License(_Section):
         return f"{self.address}{port}" + (f"/{self.key}" if self.key else "")
 
 
-class Sbatch(_Section):
+class Sbatch(Section):
     """Options of sbatch that an application may set for its jobs."""
 
     allow: tuple[Annotated[str, AfterValidator(_may_be_allowed)], ...] = DEFAULT_ALLOWED

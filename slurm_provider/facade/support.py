@@ -17,6 +17,9 @@ from slurm_provider.ucloud.support import (
 PROGRAM = Support(peers=True, timeExtension=True, utilization=True)
 """What this program can do for a job of any backend: no sessions (logs, terminal, web, vnc) yet."""
 
+MACHINE = VirtualMachineSupport(enabled=True, timeExtension=True, suspension=True, utilization=True)
+"""What it can do for a virtual machine."""
+
 
 def support_of(
     product: Product, config: FacadeConfig, now: datetime, load: QueueLoad | None
@@ -27,9 +30,9 @@ def support_of(
         native = Support.model_validate(declared.native)
         virtual_machine = VirtualMachineSupport.model_validate(declared.virtualMachine)
     else:
-        docker = _if(_has_containers(product, config))
-        native = _if(True)
-        virtual_machine = VirtualMachineSupport()
+        docker = _if(not product.virtual_machines and _has_containers(product, config))
+        native = _if(not product.virtual_machines)
+        virtual_machine = MACHINE if product.virtual_machines else VirtualMachineSupport()
     return ComputeSupport(
         product=ProductReference(id=product.id, category=product.category, provider=config.provider.id),
         docker=docker,

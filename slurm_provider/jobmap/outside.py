@@ -1,5 +1,6 @@
 """Jobs that were submitted without UCloud, from the intent to register them at Core."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -31,12 +32,12 @@ class OutsideJobs:
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
-    def ours(self, cluster: str) -> dict[int, int | None]:
-        """Return the Slurm ids of all jobs in the map, each with the last end of such a job (None: open)."""
+    def ours(self, cluster: str, slurm_ids: Iterable[int]) -> dict[int, int | None]:
+        """Return which of these ids jobs in the map have, each with its last end (None: still open)."""
         rows = self._file.db.query(
             "SELECT slurm_id, CASE WHEN max(ended_at IS NULL) THEN NULL ELSE max(ended_at) END AS ended"
-            " FROM jobs WHERE cluster = ? AND slurm_id IS NOT NULL GROUP BY slurm_id",
-            [cluster],
+            " FROM jobs WHERE cluster = ? AND slurm_id IN (SELECT value FROM json_each(?)) GROUP BY slurm_id",
+            [cluster, json.dumps(list(slurm_ids))],
         )
         return {row["slurm_id"]: row["ended"] for row in rows}
 

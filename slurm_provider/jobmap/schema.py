@@ -195,7 +195,13 @@ def m006_restarts(db: Database) -> None:
 
 
 @migrations()
-def m020_ssh_keys(db: Database) -> None:
+def m007_slurm_ids(db: Database) -> None:
+    """Find jobs by their Slurm ids, however long the history is."""
+    db.execute("CREATE INDEX jobs_slurm ON jobs (cluster, slurm_id)")
+
+
+@migrations()
+def m008_ssh_keys(db: Database) -> None:
     """Keep which SSH keys let a UCloud user log in as which local user, and which jobs wait for that."""
     db.executescript("""
         CREATE TABLE ssh_blocks (

@@ -11,7 +11,7 @@ while read -r address; do
     index=$((index + 1))
 done <"$UCLOUD_CONTROL/nodes"
 printf '%s\n' "$rank" >"$etc/rank.txt"
-printf '%s\n' "$UCLOUD_MACHINE_CPU" >"$etc/cores.txt"
+printf '%s\n' "$UCLOUD_CORES" >"$etc/cores.txt"
 printf '%s\n' "$index" >"$etc/number_of_nodes.txt"
 printf '%s\n' "$UCLOUD_JOB_ID" >"$etc/job_id.txt"
 export UCLOUD_RANK="$rank" UCLOUD_TASK_COUNT="$index"

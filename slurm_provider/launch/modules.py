@@ -7,9 +7,10 @@ from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.quoting import quoted
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+/@:=-]*")
+# A login shell, such as a batch script, has defined it already, or at least set where it is.
 _DEFINE_MODULE = (
-    'for ucloud_init in "${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash"'
-    ' "${MODULESHOME:-/usr/share/modules}/init/bash" /etc/profile.d/lmod.sh /etc/profile.d/modules.sh; do',
+    "for ucloud_init in /etc/profile.d/lmod.sh /etc/profile.d/modules.sh"
+    ' "${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash" "${MODULESHOME:-/usr/share/modules}/init/bash"; do',
     "    type module >/dev/null 2>&1 && break",
     '    [ ! -r "$ucloud_init" ] || . "$ucloud_init"',
     "done",

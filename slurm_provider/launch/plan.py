@@ -5,21 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
-from slurm_provider.launch.backend import backend, mount_table
-from slurm_provider.launch.command import Render, command, path_line
+from slurm_provider.launch.body import Body
+from slurm_provider.launch.command import Render
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.facts import Facts
-from slurm_provider.launch.options import Options, options
-from slurm_provider.launch.paths import local_path
+from slurm_provider.launch.machine import VIRTUAL_MACHINE, machine
 from slurm_provider.launch.peers import Peer
 from slurm_provider.launch.product_choice import as_chosen
-from slurm_provider.launch.resources import check_resources
-from slurm_provider.launch.script import CONTROL_FOLDER, batch_script
-from slurm_provider.launch.template import Interface, render
-from slurm_provider.launch.values import Place, Values, resolve
-from slurm_provider.rpc.v1.submission_pb2 import ImageFiles, SbatchOption, SubmitRequest
-from slurm_provider.ucloud.jobs import Application, Job, JobSpecification, NameAndVersion, ResolvedProduct
-from slurm_provider.ucloud.values import ParameterValue
+from slurm_provider.launch.program import program
+from slurm_provider.launch.script import CONTROL_FOLDER
+from slurm_provider.launch.template import render
+from slurm_provider.rpc.v1.submission_pb2 import SbatchOption, SubmitRequest
+from slurm_provider.ucloud.jobs import Application, Job, JobSpecification, ResolvedProduct
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_YEARS = 10
@@ -44,12 +40,8 @@ class Plan:
     replicas: int
     time_limit_seconds: int | None
     time_is_default: bool
-    script: str
-    values: Values
     restart_on_exit: bool
-    options: Options
-    interfaces: list[Interface]
-    image: ImageFiles | None
+    body: Body
 
     def submit_request(self, *, local_user: str, account: str, tag: str, job_folder: str) -> SubmitRequest:
         """Return the request to the sidecar; `tag` names the job, in Slurm's job name and comment."""
@@ -62,19 +54,19 @@ class Plan:
             qos=self.product.qos or "",
             constraint=self.product.constraint or "",
             nodes=self.replicas,
-            tasks_per_node=self.options.tasks_per_node,
-            cpus_per_task=self.options.cpus_per_task,
-            memory_mib_per_node=round(self.product.memory_gib * 1024),
+            tasks_per_node=self.body.options.tasks_per_node,
+            cpus_per_task=self.body.options.cpus_per_task,
+            memory_mib_per_node=round(self.product.memory_gib * 1024) + self.body.overhead_mib,
             gpus_per_node=self.product.gpu,
             time_limit_seconds=self.time_limit_seconds or 0,
             folder=job_folder.format(user=local_user, job=self.job_id),
             control_folder=CONTROL_FOLDER,
-            script=self.script,
+            script=self.body.script,
             start_within_seconds=START_WITHIN_SECONDS,
-            confined_paths=self.values.confined_paths,
+            confined_paths=self.body.values.confined_paths,
             requeue=self.product.may_requeue(wants_restarts=self.restart_on_exit),
-            image=self.image,
-            options=[SbatchOption(name=name, value=value) for name, value in self.options.others],
+            image=self.body.image,
+            options=[SbatchOption(name=name, value=value) for name, value in self.body.options.others],
         )
 
 
@@ -88,32 +80,27 @@ def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = (), render: Ren
     _check_texts(job)
     specification = job.specification or JobSpecification()
     application = job.status.resolvedApplication if job.status else None
-    if application is None or application.invocation is None or not application.invocation.invocation:
+    if application is None or application.invocation is None:
         raise LaunchError("the job names no application to run")
     product = as_chosen(_product(specification, config), specification.parameters or {})
-    mounts = mount_table(application)
-    invocation = application.invocation
-    values = resolve(
-        invocation.parameters or [],
-        specification.parameters or {},
-        config.drives,
-        licenses=config.licenses,
-        place=mounts.place_parameter,
-    )
-    check_resources(specification.resources or [], values, config, mounts.place_resource)
     replicas = _replicas(specification, application)
-    facts = Facts(
-        job_id,
-        product,
-        models=(job.status.resolvedProduct if job.status else None) or ResolvedProduct(),
-        nodes=replicas,
-        application=application.metadata or specification.application or NameAndVersion(),
-        invocation=invocation,
-        opened_file=_opened_file(specification, values, config, mounts.place_opened),
-    )
-    ran_by = backend(application, product, config, peers, mounts)
-    run = command(facts, application.tool, values, config, in_container=mounts.in_container, render=render)
-    allowed = options(run.options, product, config.sbatch.allow)
+    if application.tool.backend == VIRTUAL_MACHINE:
+        body = machine(job_id, specification, application, product, config.virtual_machines)
+    elif product.virtual_machines:
+        raise LaunchError(f"the machine type '{product.id}' runs virtual machines only")
+    else:
+        models = (job.status.resolvedProduct if job.status else None) or ResolvedProduct()
+        body = program(
+            job_id,
+            specification,
+            application,
+            product,
+            config,
+            models=models,
+            replicas=replicas,
+            peers=peers,
+            render=render,
+        )
     return Plan(
         job_id=job_id,
         application=_application_name(application, specification),
@@ -121,30 +108,9 @@ def plan(job: Job, config: FacadeConfig, peers: Sequence[Peer] = (), render: Ren
         replicas=replicas,
         time_limit_seconds=_time_limit(specification, application),
         time_is_default=specification.timeAllocation is None,
-        script=batch_script(
-            facts,
-            ran_by,
-            command=[*([path_line(ran_by.software)] if ran_by.software else []), *run.lines],
-            in_batch_step=run.is_batch,
-            shares_nodes=allowed.tasks_per_node > 1,
-        ),
-        values=values,
         restart_on_exit=bool(specification.restartOnExit),
-        options=allowed,
-        interfaces=run.interfaces,
-        image=ran_by.image,
+        body=body,
     )
-
-
-def _opened_file(
-    specification: JobSpecification, values: Values, config: FacadeConfig, place: Place
-) -> str | None:
-    """Return where the job finds the file that the application was opened with."""
-    if not specification.openedFile:
-        return None
-    confined = local_path(specification.openedFile, config.drives)
-    values.confined_paths.append(confined)
-    return place(ParameterValue(type="file", path=specification.openedFile, readOnly=True), confined)
 
 
 def checked_job_id(job_id: str) -> str:

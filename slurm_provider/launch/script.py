@@ -33,6 +33,9 @@ addresses() {{
     done
 }}
 addresses "$SLURM_JOB_NODELIST" >"$UCLOUD_CONTROL/nodes"
+
+# srun gives a task one core, whatever sbatch was told, unless it is told again.
+export UCLOUD_CORES=$((${{SLURM_NTASKS_PER_NODE:-1}} * ${{SLURM_CPUS_PER_TASK:-1}}))
 {before}
 {start}
 code=$?
@@ -46,10 +49,11 @@ exit "$code"
 """
 
 _IN_EACH_REPLICA = """\
-srun {nodes}--input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
+srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task="$UCLOUD_CORES" \\
+    --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
     sh -c "$launcher" launcher"""
-_ONE_A_NODE = '--ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 '
 _IN_THE_BATCH_STEP = """\
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 SLURM_PROCID=0 sh -c "$launcher" launcher </dev/null >>stdout-0.log 2>>stderr-0.log"""
 
 CONTROL_FOLDER = ".ucloud"
@@ -59,23 +63,22 @@ CONTROL_FOLDER = ".ucloud"
 _COMMAND_BYTES = 120_000
 
 
-def batch_script(
-    facts: Facts, ran_by: Backend, *, command: Sequence[str], in_batch_step: bool, shares_nodes: bool
-) -> str:
+def batch_script(facts: Facts, ran_by: Backend, *, command: Sequence[str], in_batch_step: bool) -> str:
     """Return the batch script's text, which the sidecar puts below the #SBATCH lines.
 
-    `command` are lines of bash; `in_batch_step` says that they run once instead of in each replica,
-    `shares_nodes` that Slurm gives a node several tasks, though a replica is one. Raises LaunchError
-    for a command that is too long to be handed over.
+    `command` are lines of bash; `in_batch_step` says that they run once instead of in each replica.
+    A replica is one task with all cores of its node, however many tasks Slurm gives the node. Raises
+    LaunchError for a command that is too long to be handed over.
     """
     text = "\n".join(command)
+    if "\0" in text:
+        raise LaunchError("the command line holds a NUL character")
     if len(text.encode()) > _COMMAND_BYTES:
         raise LaunchError("the parameters of the job are too long; put long text into a file")
     middle = resources.files(__package__).joinpath("launcher.sh").read_text()
     launcher = "\n".join(part for part in (ran_by.launcher_begin, middle, ran_by.surroundings) if part)
     if len(launcher.encode()) > _COMMAND_BYTES:
         raise LaunchError("the job has too many files; give it a folder that holds them")
-    start = _IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA
     return _BATCH_SCRIPT.format(
         job_id=facts.job_id,
         variables=facts.exports(),
@@ -83,7 +86,7 @@ def batch_script(
         command=_here_document(text),
         launcher=_here_document(launcher),
         before="".join(f"\n{part}" for part in ran_by.before),
-        start=start.format(nodes=_ONE_A_NODE if shares_nodes else ""),
+        start=_IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA,
         after="".join(f"\n{part}" for part in ran_by.after),
     )
 

@@ -24,6 +24,7 @@ from slurm_provider.slurm.command import Answer, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
 from slurm_provider.slurm.nodes import ScontrolShowNodes
 from slurm_provider.slurm.sacct import Sacct
+from slurm_provider.slurm.scancel import SignalBatchScript
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 from slurm_provider.slurm.scontrol_job import (
     JobChangeRefused,
@@ -143,6 +144,13 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         return await run_as_operator(self._operator, command, context)
 
 
+def _command(request: operation_pb2.ChangeProgressRequest) -> SlurmCommand[None] | None:
+    if request.progress == operation_pb2.PROGRESS_SAVE_HOLD:
+        return SignalBatchScript(request.slurm_id, "USR1")
+    verb = VERBS.get(request.progress)
+    return ScontrolJob(verb, request.slurm_id) if verb else None
+
+
 def _separator() -> str:
     """Return what no user can have written into a job's name or comment."""
     return f"\x1f{secrets.token_hex(4)}"
@@ -166,10 +174,10 @@ class OperationService(operation_pb2_grpc.OperationServiceServicer):
         self, request: operation_pb2.ChangeProgressRequest, context: Context
     ) -> operation_pb2.ChangeProgressResponse:
         """Stop a job for a while, or let it go on."""
-        verb = VERBS.get(request.progress)
-        if verb is None:
+        command = _command(request)
+        if command is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request says not what to do")
-        await self._change(request.local_user, request.slurm_id, ScontrolJob(verb, request.slurm_id), context)
+        await self._change(request.local_user, request.slurm_id, command, context)
         if request.progress == operation_pb2.PROGRESS_RELEASE:
             # A job that was requeued would otherwise wait for two minutes more.
             await self._change(

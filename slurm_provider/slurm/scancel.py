@@ -1,4 +1,4 @@
-"""scancel: ask Slurm to end a job."""
+"""scancel: ask Slurm to end a job, or to signal it."""
 
 from dataclasses import dataclass
 
@@ -19,3 +19,19 @@ class Scancel(SlurmCommand[None]):
         """Raise SlurmUnavailable when Slurm could not be asked."""
         if "Invalid job id" not in outcome.stderr and "already completing or completed" not in outcome.stderr:
             outcome.complete_stdout()
+
+
+@dataclass(frozen=True)
+class SignalBatchScript(SlurmCommand[None]):
+    """Sends a signal to a job's batch script alone, not to what it has started."""
+
+    slurm_id: int
+    signal: str
+
+    def argv(self) -> list[str]:
+        """Return the argument list."""
+        return ["scancel", f"--signal={self.signal}", "--batch", str(self.slurm_id)]
+
+    def parse(self, outcome: Outcome) -> None:
+        """Raise SlurmUnavailable when Slurm did not take it."""
+        outcome.complete_stdout()

@@ -91,7 +91,7 @@ class Intake:
         updates = []
         if planned.time_is_default and request.time_limit_seconds:
             updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
-        updates += [JobUpdate(status=_target(interface)) for interface in planned.interfaces]
+        updates += [JobUpdate(status=_target(interface)) for interface in planned.body.interfaces]
         paid = self._payment(job, planned.product)
         now = int(self._clock())
         row = JobRow(

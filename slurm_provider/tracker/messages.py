@@ -39,10 +39,10 @@ def live_message(current: JobState, state: JobState, *, by_admin: bool = False) 
 def requeue_message(ended: Attempt | None, slurm_id: int) -> str:
     """Return what a user reads when Slurm has put a job back into the queue after the attempt `ended`."""
     why = _why_requeued(ended) if ended else None
-    what = (
-        f"{why}; Slurm starts the job" if why else "Slurm has put the job back into the queue and starts it"
-    )
-    return f"{what} again from the beginning (Slurm job {slurm_id})"
+    again = f"again from the beginning (Slurm job {slurm_id})"
+    if why:
+        return f"{why}; Slurm starts the job {again}"
+    return f"Slurm has put the job back into the queue and starts it {again}"
 
 
 def _why_requeued(ended: Attempt) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 
-from slurm_provider.config import FacadeConfig, SuspendBy
+from slurm_provider.config import FacadeConfig, Product, SuspendBy
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow
 from slurm_provider.launch.plan import LONGEST_SECONDS, LONGEST_YEARS
 from slurm_provider.rpc.cluster import Cluster, ClusterRefused, ClusterUnavailable
@@ -11,6 +11,7 @@ from slurm_provider.rpc.v1.operation_pb2 import (
     PROGRESS_RELEASE,
     PROGRESS_REQUEUE_HOLD,
     PROGRESS_RESUME,
+    PROGRESS_SAVE_HOLD,
     PROGRESS_SUSPEND,
     Progress,
 )
@@ -77,8 +78,7 @@ class Operations:
         product = self._config.product(job.category, job.product)
         progress = PROGRESS_HOLD
         if job.state is JobState.RUNNING:
-            requeue = product is not None and product.suspend is SuspendBy.REQUEUE_HOLD
-            progress = PROGRESS_REQUEUE_HOLD if requeue else PROGRESS_SUSPEND
+            progress = pause(product)
         await self._change(job, slurm_id, progress)
 
     async def unsuspend(self, job_id: str) -> None:
@@ -110,3 +110,10 @@ class Operations:
             raise OperationRefused(f"Slurm refuses: {error}") from error
         except ClusterUnavailable as error:
             raise OperationRefused(f"Slurm does not answer just now, try again later: {error}") from error
+
+
+def pause(product: Product | None) -> Progress.ValueType:
+    """Return how a running job of a product is paused; a virtual machine's memory is never lost."""
+    if product is None or product.suspend is SuspendBy.SUSPEND:
+        return PROGRESS_SUSPEND
+    return PROGRESS_SAVE_HOLD if product.virtual_machines else PROGRESS_REQUEUE_HOLD

@@ -66,7 +66,7 @@ def modules() -> Path:
     folder = fresh_folder("modules")
     (folder / "acme").mkdir(parents=True)
     (folder / "acme/2").write_text("#%Module1.0\nsetenv ACME two\n")
-    (folder / "init").write_text(f". /usr/share/modules/init/bash\nexport MODULEPATH={folder}\n")
+    (folder / "init").write_text(f". /usr/share/lmod/lmod/init/bash\nexport MODULEPATH={folder}\n")
     return folder
 
 
@@ -158,9 +158,9 @@ async def test_modules_that_the_user_chose_are_loaded_in_containers_too(site: St
 
 
 async def test_modules_are_found_where_they_are_usually_installed(stack: Stack) -> None:
-    made = job_of(*bash('echo "$LOADEDMODULES"'), tool={"requiredModules": ["null"]})
+    made = job_of(*bash('echo "$LOADEDMODULES"'), tool={"requiredModules": ["Core/lmod"]})
     await ended(stack, made)
-    assert stack.output("alice", made["id"]) == "null\n"
+    assert stack.output("alice", made["id"]) == "Core/lmod\n"
 
 
 async def test_a_module_that_is_not_there_ends_the_job_in_words(site: Stack) -> None:
@@ -265,17 +265,23 @@ async def test_a_licence_reaches_the_program_as_address_and_key(site: Stack) -> 
 
 
 async def test_tasks_on_a_node_share_its_machine(site: Stack) -> None:
-    shown = "{{ srun() }}bash -c 'echo $SLURM_PROCID; nproc >/dev/null'"
+    shown = "{{ srun() }}bash -c 'echo $SLURM_PROCID of $SLURM_CPUS_PER_TASK'"
     made = job_of(
         template("{{ sbatch('ntasks-per-node', 2) }}" + shown), product="example-compute", replicas=2
     )
     await ended(site, made)
-    assert sorted(site.output("alice", made["id"]).splitlines()) == ["0", "1", "2", "3"]
+    assert sorted(site.output("alice", made["id"]).splitlines()) == [f"{n} of 1" for n in range(4)]
+
+
+async def test_a_task_of_a_template_has_all_cores_of_its_machine(site: Stack) -> None:
+    made = job_of(template("{{ srun() }}bash -c 'echo $SLURM_CPUS_PER_TASK'"), product="example-compute")
+    await ended(site, made)
+    assert site.output("alice", made["id"]) == "2\n"
 
 
 async def test_a_replica_is_one_task_whatever_shares_its_node(site: Stack) -> None:
     made = job_of(
-        *bash('echo "$UCLOUD_RANK $SLURM_NTASKS_PER_NODE"; cat $UCLOUD_DIR/cores.txt'),
+        *bash('echo "$UCLOUD_RANK $SLURM_CPUS_PER_TASK"; cat $UCLOUD_DIR/cores.txt'),
         sbatch={"ntasks-per-node": {"type": "var", "variableNames": ["tasks"]}},
         parameters={"tasks": {"type": "integer"}},
         values={"tasks": {"type": "integer", "value": 2}},
@@ -285,7 +291,7 @@ async def test_a_replica_is_one_task_whatever_shares_its_node(site: Stack) -> No
     await ended(site, made)
     folder = site.job_folder("alice", made["id"])
     assert sorted(path.name for path in folder.glob("stdout-*.log")) == ["stdout-0.log", "stdout-1.log"]
-    assert site.output("alice", made["id"], 1).splitlines()[1] == "2"
+    assert site.output("alice", made["id"], 1).splitlines() == ["1 2", "2"]
 
 
 async def test_an_allowed_option_reaches_slurm(site: Stack, slurm: Slurm) -> None:

@@ -28,7 +28,8 @@ file = "{folder}/images/acme_bash_5"
     "podman": """
 [clusters.hpc.containers]
 runtime = "podman"
-command = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--log-level=error"]
+command = ["podman", "--root={folder}/drives/123/podman", "--runtime=runc", "--cgroup-manager=cgroupfs",
+    "--log-level=error"]
 options = ["--init"]
 images = "{folder}/images/oci"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 from sqlite_utils.db import NotFoundError
 
 from slurm_provider.jobmap import (
@@ -22,6 +23,7 @@ from slurm_provider.jobmap import (
     UnmappedError,
     UserMapping,
 )
+from slurm_provider.jobmap.schema import migrations
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
 from tests.unit.builders import SLURM_ID, job
@@ -250,3 +252,15 @@ async def test_an_error_behind_the_door_comes_out_of_it(path: Path) -> None:
         await door.call(JobMap.local_identity, "nobody", None)
     assert await door.call(JobMap.job, "54112") is None
     await door.close()
+
+
+def test_what_waited_for_core_in_an_older_file_still_goes_to_it(path: Path) -> None:
+    db = Database(sqlite3.connect(path, isolation_level=None))
+    migrations.apply(db, stop_before="m003_usage_reports")
+    waiting = {"id": 7, "job_id": "54112", "kind": "charge", "body": "{}", "created_at": 1, "tries": 2}
+    db.table("outbox").insert(waiting)
+    db.close()
+    jobmap = JobMap(path, lambda: NOW)
+    [item] = jobmap.outbox.undelivered(10)
+    assert (item.id, item.job_id, item.kind, item.tries) == (7, "54112", OutboxKind.CHARGE, 2)
+    jobmap.close()

@@ -11,13 +11,20 @@ import pytest_asyncio
 
 from slurm_provider.config import FacadeConfig, load_facade
 from slurm_provider.core import CoreClient, CoreUnavailable
-from slurm_provider.jobmap import Door, JobMap, UserMapping
+from slurm_provider.jobmap import Door, JobMap, OutsideJob, UserMapping
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob
 from slurm_provider.rpc.v1.shape_pb2 import JobShape
 from slurm_provider.slurm.command import Outcome, SlurmUnavailable
 from slurm_provider.slurm.squeue_shapes import SqueueShapes
-from slurm_provider.tracker.outside import may_be_outside, owner_of, product_of, specification
+from slurm_provider.tracker.outside import (
+    Likeness,
+    Newcomer,
+    likeness_of,
+    may_be_outside,
+    owner_of,
+    registration,
+)
 from slurm_provider.tracker.registrar import Registrar
 from slurm_provider.tracker.usage import usage_of
 from slurm_provider.ucloud.jobs import JobState
@@ -101,14 +108,15 @@ def test_an_owner_is_found_only_if_there_is_exactly_one(
 def test_the_product_that_a_job_is_like(
     tmp_path: Path, shape: JobShape, partition: str, expected: tuple[str, int] | None
 ) -> None:
-    found = product_of(outside(partition=partition), shape, "hpc", config(tmp_path))
-    assert (found and (found[0].id, found[1])) == expected
+    found = likeness_of(outside(partition=partition), shape, "hpc", config(tmp_path))
+    assert (found and (found.product.id, found.replicas)) == expected
 
 
 def test_a_name_has_only_what_core_allows(tmp_path: Path) -> None:
     product = config(tmp_path).products[0]
     job = live("RUNNING", name="é/a:b\n$(c)", time_limit_seconds=3661)
-    told = specification(job, product, 2, "example")
+    newcomer = Newcomer(job, OutsideJob("hpc/77/1000", "hpc", 77, "alice"), "carol", None)
+    told = registration(newcomer, Likeness(product, 2, "normal"), "example").spec
     assert told.name == "a:b(c) (SlurmID: 77)"
     assert told.timeAllocation is not None
     assert told.timeAllocation.total_seconds() == 3661
@@ -207,7 +215,7 @@ async def test_a_lost_answer_makes_no_second_registration(office: Office) -> Non
     with pytest.raises(CoreUnavailable):
         await office.registrar().look([job])
     await office.registrar().look([job])  # too soon: the first may still be on its way
-    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc")) == {}
+    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc", [job.slurm_id])) == {}
     office.now += 60
     requeued = live("PENDING", name="train", comment="", slurm_id=job.slurm_id, submit_time=9_500)
     await office.registrar().look([requeued])
@@ -226,7 +234,9 @@ async def test_a_lost_job_map_makes_no_second_registration(office: Office, tmp_p
     await office.door.call(JobMap.map_user, CAROL)
     await office.registrar().look([job])
     assert len(await office.core.registered(job.slurm_id)) == 1
-    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc")) == {job.slurm_id: None}
+    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc", [job.slurm_id])) == {
+        job.slurm_id: None
+    }
 
 
 async def test_what_core_refuses_is_not_asked_again(office: Office) -> None:
@@ -244,4 +254,5 @@ async def test_jobs_of_others_and_of_no_product_stay_unknown(office: Office) -> 
     for _ in range(2):
         await registrar.look([unmapped, elsewhere])
     assert office.cluster.asked == [elsewhere.slurm_id]
-    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc")) == {}
+    ids = [unmapped.slurm_id, elsewhere.slurm_id]
+    assert await office.door.call(lambda jobmap: jobmap.outside.ours("hpc", ids)) == {}

@@ -63,15 +63,15 @@ def test_the_seeds_job_runs_the_command_line_of_its_application(config: FacadeCo
         "export PATH='/opt/acme batch':\"$PATH\"",
         "exec 'acme-batch' '--debug' 'true' 'Hello, World!'",
     ]
-    assert "\n".join(command) in planned.script
-    assert "exec bwrap" in planned.script
-    assert "UCLOUD_JOB_ID='54112'" in planned.script
+    assert "\n".join(command) in planned.body.script
+    assert "exec bwrap" in planned.body.script
+    assert "UCLOUD_JOB_ID='54112'" in planned.body.script
 
 
 def test_a_native_application_sees_the_node_as_it_is(config: FacadeConfig) -> None:
     planned = plan(seed(**{f"{TOOL}__backend": "NATIVE", f"{TOOL}__image": None}), config)
-    assert 'export UCLOUD_DIR="$etc"' in planned.script
-    assert "\nexec 'acme-batch'" in planned.script
+    assert 'export UCLOUD_DIR="$etc"' in planned.body.script
+    assert "\nexec 'acme-batch'" in planned.body.script
 
 
 @pytest.mark.parametrize(
@@ -124,35 +124,35 @@ def test_a_template_is_run_once_beside_the_batch_script(config: FacadeConfig) ->
         f"{INVOCATION}__invocation": [{"type": "jinja", "template": text}],
     }
     planned = plan(seed(**native), config)
-    assert "\nsrun run 'Hello, World!' -d 1\n" in planned.script
-    assert "SLURM_PROCID=0 sh -c" in planned.script
-    assert "stdout-%t.log" not in planned.script
+    assert "\nsrun run 'Hello, World!' -d 1\n" in planned.body.script
+    assert "SLURM_PROCID=0 sh -c" in planned.body.script
+    assert "stdout-%t.log" not in planned.body.script
     assert [(option.name, option.value) for option in _request(planned).options] == [("signal", "USR1")]
 
 
 def test_a_template_in_a_container_runs_in_each_replica(config: FacadeConfig) -> None:
     invocation = [{"type": "jinja", "template": "{{ srun() }}run"}]
     planned = plan(seed(**{f"{INVOCATION}__invocation": invocation}), config)
-    assert "stdout-%t.log" in planned.script
-    assert "\nrun\n" in planned.script
+    assert "stdout-%t.log" in planned.body.script
+    assert "\nrun\n" in planned.body.script
 
 
 def test_a_template_of_the_environment_is_a_value(config: FacadeConfig) -> None:
     environment = {"T": {"type": "jinja", "template": "<{{ value }}>"}}
     planned = plan(seed(**{f"{INVOCATION}__environment": environment}), config)
-    assert "export T='<Hello, World!>'" in planned.script
+    assert "export T='<Hello, World!>'" in planned.body.script
 
 
 def test_the_tasks_of_a_node_share_its_cores_and_a_replica_stays_one_task(config: FacadeConfig) -> None:
     sbatch = {"ntasks-per-node": {"type": "word", "word": "2"}}
     planned = plan(seed(**{f"{INVOCATION}__sbatch": sbatch}), config)
     assert (_request(planned).tasks_per_node, _request(planned).cpus_per_task) == (2, 2)
-    assert 'srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --input=none' in planned.script
+    assert 'srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ' in planned.body.script
 
 
 def test_a_job_knows_its_machine(config: FacadeConfig) -> None:
     planned = plan(seed(status__resolvedProduct={"name": "p", "cpuModel": "Fast's 1"}), config)
-    exported = [line for line in planned.script.splitlines() if line.startswith("export UCLOUD_")]
+    exported = [line for line in planned.body.script.splitlines() if line.startswith("export UCLOUD_")]
     assert "export UCLOUD_MACHINE_CPU='4'" in exported
     assert "export UCLOUD_MACHINE_MEMORY_IN_GIGS='1.5'" in exported
     assert "export UCLOUD_MACHINE_CPU_MODEL='Fast'\"'\"'s 1'" in exported
@@ -173,7 +173,7 @@ def test_only_a_web_or_vnc_application_has_a_port(
     config: FacadeConfig, changes: dict[str, Any], port: str | None
 ) -> None:
     planned = plan(seed(**{f"{INVOCATION}__{key}": value for key, value in changes.items()}), config)
-    exported = [line for line in planned.script.splitlines() if line.startswith("export UCLOUD_PORT=")]
+    exported = [line for line in planned.body.script.splitlines() if line.startswith("export UCLOUD_PORT=")]
     assert exported == ([] if port is None else [f"export UCLOUD_PORT='{port}'"])
 
 
@@ -185,7 +185,7 @@ def test_the_file_that_the_application_was_opened_with_is_a_path_of_its_own(
 ) -> None:
     job = seed(**{"specification__openedFile": "/4012/a b.txt", f"{TOOL}__backend": backend})
     planned = plan(job, config)
-    assert f"export UCLOUD_OPEN_WITH_FILE='{path}'" in planned.script
+    assert f"export UCLOUD_OPEN_WITH_FILE='{path}'" in planned.body.script
     assert [path.path for path in _request(planned).confined_paths] == ["/gpfs/home/bob/a b.txt"]
 
 
@@ -195,6 +195,10 @@ def test_files_among_the_resources_must_lie_in_their_drive(config: FacadeConfig)
 
 
 REFUSED = {
+    "a NUL that a template makes": (
+        {f"{INVOCATION}__invocation": [{"type": "jinja", "template": "{{ '\\0' }}"}]},
+        "holds a NUL",
+    ),
     "a template beside other parts": (
         {f"{INVOCATION}__invocation": [{"type": "word", "word": "a"}, {"type": "jinja", "template": "b"}]},
         "a template beside other parts",
@@ -240,7 +244,7 @@ REFUSED = {
     ),
     "an image that is not mapped": ({f"{TOOL}__image": "other/image:2"}, "other/image:2"),
     "no image": ({f"{TOOL}__image": None}, "container image"),
-    "a virtual machine": ({f"{TOOL}__backend": "VIRTUAL_MACHINE"}, "VIRTUAL_MACHINE"),
+    "a virtual machine": ({f"{TOOL}__backend": "VIRTUAL_MACHINE"}, "runs no virtual machines"),
     "no backend": ({f"{TOOL}__backend": None}, "applications of type"),
     "no tool": ({f"{INVOCATION}__tool": None}, "applications of type"),
     "an unknown product": ({"specification__product__id": "huge"}, "example-compute/huge"),

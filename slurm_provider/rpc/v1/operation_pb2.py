@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%slurm_provider/rpc/v1/operation.proto\x12\x11slurm_provider.v1\"W\n\x13SetTimeLimitRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08slurm_id\x18\x02 \x01(\r\x12\x1a\n\x12time_limit_seconds\x18\x03 \x01(\r\"\x16\n\x14SetTimeLimitResponse\"l\n\x15\x43hangeProgressRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08slurm_id\x18\x02 \x01(\r\x12-\n\x08progress\x18\x03 \x01(\x0e\x32\x1b.slurm_provider.v1.Progress\"\x18\n\x16\x43hangeProgressResponse*\x93\x01\n\x08Progress\x12\x18\n\x14PROGRESS_UNSPECIFIED\x10\x00\x12\x14\n\x10PROGRESS_SUSPEND\x10\x01\x12\x13\n\x0fPROGRESS_RESUME\x10\x02\x12\x11\n\rPROGRESS_HOLD\x10\x03\x12\x14\n\x10PROGRESS_RELEASE\x10\x04\x12\x19\n\x15PROGRESS_REQUEUE_HOLD\x10\x05\x32\xda\x01\n\x10OperationService\x12_\n\x0cSetTimeLimit\x12&.slurm_provider.v1.SetTimeLimitRequest\x1a\'.slurm_provider.v1.SetTimeLimitResponse\x12\x65\n\x0e\x43hangeProgress\x12(.slurm_provider.v1.ChangeProgressRequest\x1a).slurm_provider.v1.ChangeProgressResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%slurm_provider/rpc/v1/operation.proto\x12\x11slurm_provider.v1\"W\n\x13SetTimeLimitRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08slurm_id\x18\x02 \x01(\r\x12\x1a\n\x12time_limit_seconds\x18\x03 \x01(\r\"\x16\n\x14SetTimeLimitResponse\"l\n\x15\x43hangeProgressRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08slurm_id\x18\x02 \x01(\r\x12-\n\x08progress\x18\x03 \x01(\x0e\x32\x1b.slurm_provider.v1.Progress\"\x18\n\x16\x43hangeProgressResponse*\xab\x01\n\x08Progress\x12\x18\n\x14PROGRESS_UNSPECIFIED\x10\x00\x12\x14\n\x10PROGRESS_SUSPEND\x10\x01\x12\x13\n\x0fPROGRESS_RESUME\x10\x02\x12\x11\n\rPROGRESS_HOLD\x10\x03\x12\x14\n\x10PROGRESS_RELEASE\x10\x04\x12\x19\n\x15PROGRESS_REQUEUE_HOLD\x10\x05\x12\x16\n\x12PROGRESS_SAVE_HOLD\x10\x06\x32\xda\x01\n\x10OperationService\x12_\n\x0cSetTimeLimit\x12&.slurm_provider.v1.SetTimeLimitRequest\x1a\'.slurm_provider.v1.SetTimeLimitResponse\x12\x65\n\x0e\x43hangeProgress\x12(.slurm_provider.v1.ChangeProgressRequest\x1a).slurm_provider.v1.ChangeProgressResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'slurm_provider.rpc.v1.opera
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROGRESS']._serialized_start=310
-  _globals['_PROGRESS']._serialized_end=457
+  _globals['_PROGRESS']._serialized_end=481
   _globals['_SETTIMELIMITREQUEST']._serialized_start=60
   _globals['_SETTIMELIMITREQUEST']._serialized_end=147
   _globals['_SETTIMELIMITRESPONSE']._serialized_start=149
@@ -41,6 +41,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPROGRESSREQUEST']._serialized_end=281
   _globals['_CHANGEPROGRESSRESPONSE']._serialized_start=283
   _globals['_CHANGEPROGRESSRESPONSE']._serialized_end=307
-  _globals['_OPERATIONSERVICE']._serialized_start=460
-  _globals['_OPERATIONSERVICE']._serialized_end=678
+  _globals['_OPERATIONSERVICE']._serialized_start=484
+  _globals['_OPERATIONSERVICE']._serialized_end=702
 # @@protoc_insertion_point(module_scope)

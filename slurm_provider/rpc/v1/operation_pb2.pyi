@@ -32,6 +32,10 @@ class _ProgressEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Progress.Val
     PROGRESS_RELEASE: _Progress.ValueType  # 4
     PROGRESS_REQUEUE_HOLD: _Progress.ValueType  # 5
     """A running job is ended and waits, held, to start again from the beginning."""
+    PROGRESS_SAVE_HOLD: _Progress.ValueType  # 6
+    """A running job whose batch script can save what it does is told to, by
+    SIGUSR1; it then puts itself back into the queue, held.
+    """
 
 class Progress(_Progress, metaclass=_ProgressEnumTypeWrapper): ...
 
@@ -44,6 +48,10 @@ PROGRESS_HOLD: Progress.ValueType  # 3
 PROGRESS_RELEASE: Progress.ValueType  # 4
 PROGRESS_REQUEUE_HOLD: Progress.ValueType  # 5
 """A running job is ended and waits, held, to start again from the beginning."""
+PROGRESS_SAVE_HOLD: Progress.ValueType  # 6
+"""A running job whose batch script can save what it does is told to, by
+SIGUSR1; it then puts itself back into the queue, held.
+"""
 Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
