@@ -104,17 +104,12 @@ async def test_running_out_of_compute_credits(slurm: Slurm) -> None:
         await submit(stack, "out-of-credits", "62350")
         await stack.core.wait_update("62350", state="RUNNING", timeout=60)
         slurm_id = str(stack.overview("62350")["slurm_id"])
-        await slurm.running_in_accounting(tag_of(slurm, slurm_id))
+        await slurm.running_in_accounting("uc-62350-", slurm_id)
         await stack.core.set_wallet(CATEGORY, 0, user="user")
         slurm.backdate(slurm_id, 900)
         update = await stack.core.wait_update("62350", state="SUCCESS", timeout=60)
         assert "credits" in update["status"]
         await assert_ended_as_documented(stack, "out-of-credits", "62350")
-
-
-def tag_of(slurm: Slurm, slurm_id: str) -> str:
-    """The job's name in Slurm: other runs on the same cluster have jobs of the same id in UCloud."""
-    return slurm.run("squeue", "-h", "-j", slurm_id, "-o", "%j").strip()
 
 
 async def test_extending_a_job_and_terminating_it_early(stack: Stack, slurm: Slurm) -> None:
