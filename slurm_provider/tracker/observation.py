@@ -112,7 +112,8 @@ def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]
     before, current = job, job.state
     if state is JobState.IN_QUEUE and is_held(live.reason):
         state = JobState.SUSPENDED
-    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS
+    # A job that was submitted without UCloud is left to its owner: a reason may clear when limits change.
+    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS and not job.is_outside
     job = replace(
         job,
         slurm_submit_time=live.submit_time,
