@@ -58,6 +58,12 @@ class Suspects:
                 self._file.db.execute("DELETE FROM suspects WHERE job_id = ?", [job_id])
                 self._try_again(job_id)
 
+    def acquitted(self, job_ids: Iterable[str]) -> None:
+        """Forget the suspicion against jobs that Core creates; what it refused before is out of date."""
+        with self._file.writing():
+            for job_id in job_ids:
+                self._file.db.execute("DELETE FROM suspects WHERE job_id = ?", [job_id])
+
     def condemned(self, job_id: str) -> None:
         """Note that a job was given up: what Core refuses of it from now on proves nothing new."""
         with self._file.writing():

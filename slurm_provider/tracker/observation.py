@@ -9,7 +9,7 @@ from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.attempts import attempt_of
 from slurm_provider.tracker.charges import due
 from slurm_provider.tracker.messages import end_message, live_message, requeue_message
-from slurm_provider.tracker.reasons import STUCK_REASONS, is_held
+from slurm_provider.tracker.reasons import STUCK_REASONS, is_held, is_paused
 from slurm_provider.tracker.states import ends_for_good, may_follow, ucloud_state
 from slurm_provider.tracker.waiting import tell_waiting
 from slurm_provider.ucloud.control import JobUpdate
@@ -96,6 +96,8 @@ def _requeued(
     """Tell that Slurm starts the job again; and why, once accounting knows how the last attempt ended."""
     is_new = live.restarts > 0 if job.slurm_submit_time is None else live.submit_time > job.slurm_submit_time
     without_reason = requeue_message(None, live.slurm_id)
+    if is_paused(live.reason):
+        return job  # told as a suspension; a virtual machine goes on where it was
     if job.state is JobState.CANCELING or not (is_new or job.message == without_reason):
         return job
     ended = [attempt for attempt in attempts if attempt.end_time and attempt.submit_time < live.submit_time]
@@ -112,7 +114,8 @@ def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]
     before, current = job, job.state
     if state is JobState.IN_QUEUE and is_held(live.reason):
         state = JobState.SUSPENDED
-    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS
+    # A job that was submitted without UCloud is left to its owner: a reason may clear when limits change.
+    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS and not job.is_outside
     job = replace(
         job,
         slurm_submit_time=live.submit_time,

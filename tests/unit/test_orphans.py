@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -40,12 +41,12 @@ class Court:
         )
         self.delivery = Delivery(self.door, client, lambda: None, refused=self.orphans.refused)
 
-    async def new_job(self, *, known: bool, state: JobState = JobState.RUNNING) -> str:
+    async def new_job(self, *, known: bool, state: JobState = JobState.RUNNING, **columns: Any) -> str:
         """A job with an update that waits for Core."""
         job_id = f"lost-{next(_numbers)}"
         if known:
             await self.core.add_jobs({"id": job_id})
-        row = job(job_id=job_id, state=state, created_at=CREATED_AT)
+        row = job(job_id=job_id, state=state, created_at=CREATED_AT, **columns)
         change = JobChange(job_id, updates=[JobUpdate(status="News")])
         await self.door.call(JobMap.add_jobs, [(row, change)])
         return job_id
@@ -174,3 +175,11 @@ async def test_a_job_that_has_ended_is_not_cancelled(court: Court) -> None:
     assert (await court.row(job_id)).wished_state is None
     assert court.cancelled == []
     assert await court.door.outbox(Outbox.undelivered, 10) == []
+
+
+async def test_a_job_that_was_submitted_without_ucloud_goes_on_where_core_has_lost_it(court: Court) -> None:
+    job_id = await court.new_job(known=False, tag="outside hpc/77/1000")
+    for _ in range(5):
+        await court.round()
+    assert (await court.row(job_id)).wished_state is None
+    assert court.cancelled == []

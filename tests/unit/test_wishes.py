@@ -4,7 +4,7 @@ import pytest
 
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob
 from slurm_provider.ucloud.jobs import JobState
-from tests.unit.builders import STARTED_AT, cancelled_in_queue, live, record
+from tests.unit.builders import STARTED_AT, SUBMITTED_AT, cancelled_in_queue, live, record
 from tests.unit.life import Life
 
 R = JobState.RUNNING
@@ -58,3 +58,13 @@ def test_a_job_that_is_being_cancelled_stays_so_until_its_end() -> None:
     assert life.told == []
     life.look(None, [record("CANCELLED", elapsed=5)])
     assert life.told == [SUCCESS]
+
+
+def test_a_job_that_was_submitted_without_ucloud_is_never_ended_because_it_can_never_start() -> None:
+    life = Life(tag="outside hpc/77/1000")
+    for _ in range(5):
+        life.look(live("PENDING", reason="PartitionTimeLimit"), at=SUBMITTED_AT + 60)
+    assert life.job.wished_state is None
+    assert life.messages == [
+        "Waiting: its time allocation is longer than the partition allows (PartitionTimeLimit)"
+    ]
