@@ -34,7 +34,7 @@ with open(monitor + ".in") as asked, open(monitor + ".out", "w", buffering=1) as
         if call["execute"] == "query-migrate":
             answer = {{"return": migration}}
         if call["execute"] == "migrate" and (folder / "blocked").exists():
-            answer = {{"error": {{"class": "GenericError", "desc": "State blocked by non-migratable device"}}}}
+            answer = {{"error": {{"class": "GenericError", "desc": "State blocked by a device"}}}}
         elif call["execute"] == "migrate":
             subprocess.run(["sh", "-c", call["arguments"]["uri"].removeprefix("exec:")], input=b"memory")
             migration = {{"status": "completed"}}
@@ -55,8 +55,9 @@ class Running:
         (folder / ".ucloud").mkdir()
 
     def start(self) -> None:
-        path = config_file(self.folder, CONFIG + MACHINES.replace("overhead_mib", 'qemu = "qemu"\noverhead_mib'))
-        script = plan(machine(), load_facade(path)).body.script
+        """Start the batch script."""
+        config = CONFIG + MACHINES.replace("overhead_mib", 'qemu = "qemu"\noverhead_mib')
+        script = plan(machine(), load_facade(config_file(self.folder, config))).body.script
         self.process = subprocess.Popen(
             ["bash", "-c", script],
             cwd=self.folder,
@@ -70,6 +71,7 @@ class Running:
         return lambda: file.exists() and tuple(file.read_text().split()[-len(calls) :]) == calls
 
     def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so, while the batch script runs."""
         deadline = time.monotonic() + 20
         while not condition():
             assert time.monotonic() < deadline
@@ -127,7 +129,7 @@ def test_a_memory_that_is_not_written_whole_is_no_saved_machine(running: Running
     running.start()
     running.until(running.called("cont"))
     running.pause()
-    running.until(lambda: running.called("query-migrate", "cont")())
+    running.until(running.called("query-migrate", "cont"))
     running.until(lambda: not saving.is_symlink())
     assert not (running.folder / "held").exists()
     assert not (running.folder / ".ucloud/machine.saved").exists()
