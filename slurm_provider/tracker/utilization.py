@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -26,11 +26,11 @@ class Snapshot:
     jobs: Sequence[LiveJob]
 
 
-def utilization(nodes: Iterable[Node], jobs: Iterable[LiveJob], partitions: Sequence[str]) -> Utilization:
+def utilization(now: Snapshot, partitions: Collection[str]) -> Utilization:
     """Return what the nodes of these partitions have and what is in use; a node in several counts once."""
-    ours = [node for node in nodes if node.available and set(node.partitions) & set(partitions)]
+    ours = [node for node in now.nodes if node.available and not set(partitions).isdisjoint(node.partitions)]
     # A waiting job may name several partitions.
-    states = [job.state for job in jobs if set(job.partition.split(",")) & set(partitions)]
+    states = [job.state for job in now.jobs if not set(partitions).isdisjoint(job.partition.split(","))]
     return Utilization(
         capacity=CpuAndMemory(
             cpu=sum(node.cpus for node in ours), memory=sum(node.memory_bytes for node in ours)
@@ -52,11 +52,6 @@ class UtilizationCache:
         self._snapshot = Snapshot((), ())
         self._reading = asyncio.Lock()
         self._refresh: asyncio.Task[None] | None = None
-
-    async def of(self, partitions: Sequence[str]) -> Utilization:
-        """Return the utilization of partitions of the cluster; raise ClusterUnavailable."""
-        await self._read()
-        return utilization(self._snapshot.nodes, self._snapshot.jobs, partitions)
 
     async def lately(self, within_seconds: float) -> Snapshot | None:
         """Return nodes and queue of the last minute; None when there are none within so many seconds.

@@ -224,7 +224,7 @@ async def test_terminate_ends_a_suspended_job(stack: Stack, slurm: Slurm) -> Non
 
 
 async def test_terminate_ends_a_requeued_job(stack: Stack, slurm: Slurm) -> None:
-    made = await started(stack)
+    made = await started(stack, product="requeued")
     slurm_id = str(stack.overview(made["id"])["slurm_id"])
     slurm.run("scontrol", "requeuehold", slurm_id)
     await stack.core.wait_update(made["id"], state="SUSPENDED", timeout=60)
@@ -308,6 +308,37 @@ def forget(path: str, job_id: str) -> None:
 
 
 # the others, each refused or acknowledged
+
+
+async def test_init_and_updateAcl_are_acknowledged(stack: Stack) -> None:  # noqa: N802
+    body = {"principal": {"createdBy": "user", "project": None}}
+    reply = await stack.core.call("jobs/init", body, user="user")
+    assert (reply["status"], reply["body"]) == (200, {})
+    made = await started(stack)
+    item = {"resource": made, "added": [], "deleted": [{"type": "user", "username": "bob"}]}
+    reply = await stack.core.call("jobs/updateAcl", bulk(item), user="user")
+    assert (reply["status"], reply["body"]) == (200, {"responses": [{}]})
+    await terminate(stack, made)
+
+
+CONNECT = """
+[connect]
+url = "https://portal.example/ucloud?user={username}"
+"""
+
+
+async def test_connect_leads_to_the_sites_page_and_a_mapping_connects() -> None:
+    async with running_stack(fresh_folder("connect"), Settings(more=CONNECT)) as stack:
+        manifest = await stack.core.call("integration/retrieveManifest", method="GET")
+        assert manifest["body"]["enabled"] is True
+        reply = await stack.core.call("integration/connect", {"username": "a b&c"})
+        assert reply["body"] == {"redirectTo": "https://portal.example/ucloud?user=a%20b%26c"}
+        stack.run("users", "map", "carol", "alice").check_returncode()
+        assert "carol" in await stack.core.connections()
+        assert (await stack.core.call("integration/unlinked", {"username": "carol"}))["body"] == {}
+        assert "carol" in stack.run("users", "ls", "--json").stdout
+        stack.run("users", "rm", "carol").check_returncode()
+        assert "carol" not in await stack.core.connections()
 
 
 @pytest.mark.parametrize("kind", ["SHELL", "WEB", "VNC"])

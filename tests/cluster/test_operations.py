@@ -40,7 +40,7 @@ async def test_extend_past_the_partitions_limit_is_refused_in_words(stack: Stack
     await _end(stack, made)
 
 
-async def test_a_suspended_job_stands_still_and_goes_on_unbilled(stack: Stack, slurm: Slurm) -> None:
+async def test_suspend_stops_a_job_and_unsuspend_lets_it_go_on_unbilled(stack: Stack, slurm: Slurm) -> None:
     made = job("sleep 600")
     await stack.core.create(bulk(made))
     await stack.core.wait_update(made["id"], state="RUNNING")
@@ -56,7 +56,7 @@ async def test_a_suspended_job_stands_still_and_goes_on_unbilled(stack: Stack, s
     await _end(stack, made)
 
 
-async def test_a_waiting_job_is_held_and_released(stack: Stack, slurm: Slurm) -> None:
+async def test_suspend_holds_a_waiting_job_and_unsuspend_releases_it(stack: Stack, slurm: Slurm) -> None:
     made = job("true")
     slurm.run("scontrol", "update", "partitionname=main", "state=down")
     try:

@@ -45,6 +45,8 @@ class TinyCore:
     reply: Callable[[str, Any], Reply] = lambda _path, _body: Reply(200, {})
     reply_refresh: Callable[[], Reply] = good_token
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    """The method and the whole target of each call."""
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,10 +60,12 @@ class TinyCore:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        path = head.split()[1].partition("?")[0]
+        method, target, *_ = head.split()
+        path = target.partition("?")[0]
         headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
         body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"null")
         self.calls.append((path, body))
+        self.targets.append(f"{method} {target}")
         answer = self.reply_refresh() if path == REFRESH else self.reply(path, body)
         content = answer.content()
         lines = [f"HTTP/1.1 {answer.status} So", f"Content-Length: {len(content)}", "Connection: close"]
