@@ -18,6 +18,9 @@ MORE = """
 [modules]
 init = "{modules}/init"
 
+[choices]
+modules = ["acme"]
+
 [system]
 load = "export SYSTEM=loaded"
 unload = "unset SYSTEM"
