@@ -127,7 +127,7 @@ async def has_printed(stack: Stack, made: Any, text: str) -> None:
 
 
 async def test_a_template_that_is_terminated_has_time_to_save_its_work(site: Stack) -> None:
-    made = job_of(template("trap 'sleep 1; echo saved; exit 0' TERM; echo up; sleep 600 & wait"))
+    made = job_of(template("trap 'sleep 3; echo saved; exit 0' TERM; echo up; sleep 600 & wait"))
     await site.core.create(bulk(made))
     await has_printed(site, made, "up\n")
     await site.core.call("jobs/terminate", bulk(made), user="user")
