@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from slurm_provider.config import Containers, Runtime
 from slurm_provider.launch.errors import LaunchError
@@ -35,7 +36,8 @@ class ContainerImage:
 
     def cached_in(self, folder: str) -> "ContainerImage":
         """Return the image with one more file, the last, where a pulled copy is kept."""
-        return replace(self, files=(*self.files, f"{folder}/{_flat(self.name)}.sif"))
+        # Of a site's folder the site can see to it that no two names are the same when flat; of this nobody.
+        return replace(self, files=(*self.files, f"{folder}/{quote(self.name, safe='')}.sif"))
 
 
 def image_files(name: str, containers: Containers) -> ContainerImage:

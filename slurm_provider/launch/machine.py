@@ -1,6 +1,5 @@
 """A virtual machine becomes a batch script: QEMU on the job's node, its disk in the job's folder."""
 
-import posixpath
 from importlib import resources
 
 from slurm_provider.config import MachineImage, Product, VirtualMachines
@@ -70,9 +69,9 @@ def _script(job_id: str, image: MachineImage, product: Product, settings: Virtua
 
 
 def _files(image: MachineImage) -> list[ConfinedPath]:
-    """Return the site's files that the job's user must be able to reach."""
+    """Return the site's files that the job's user must be able to reach, by links as well."""
     files = [file for file in (image.disk, image.kernel, image.initrd) if file]
-    return [ConfinedPath(path=file, root=posixpath.dirname(file)) for file in files]
+    return [ConfinedPath(path=file, root="/") for file in files]
 
 
 def _words(words: list[str]) -> str:

@@ -13,6 +13,8 @@ umask 077
 mkdir -p "$etc"
 run=$(mktemp -d "/tmp/machine-$SLURM_JOB_ID-XXXXXXXX") || fail "This node has no room for a folder in /tmp."
 trap 'rm -rf "$run"' EXIT
+early=
+trap 'early=yes' USR1 # a pause that is asked for before the machine is there
 
 # What the site's image does not have is in a layer of the job's own, which outlives every start.
 if [ ! -e disk.qcow2 ]; then
@@ -68,7 +70,7 @@ if [ -e "$saved" ]; then
         sleep 0.2
     done
     # From here on the machine and its saved memory go different ways.
-    mv "$saved" "$control/machine.loaded"
+    rm -f "$saved"
     if ! kill -0 "$machine" 2>/dev/null; then
         say "The machine's memory could not be loaded; it starts from its disk."
         start
@@ -81,34 +83,42 @@ ask query-vnc && [[ $answer =~ '"service": "'([0-9]+) ]] && echo "${BASH_REMATCH
 
 # Told by the provider (SIGUSR1) to give the node back: memory is written down, and the job waits, held.
 save() {
-    ask stop && ask migrate '{"uri": "exec:cat >.ucloud/machine.saving"}'
-    until ask query-migrate && [[ $answer == *'"completed"'* ]]; do
-        if ! kill -0 "$machine" 2>/dev/null || [[ $answer == *'"failed"'* ]]; then
-            say "The machine could not be saved; it goes on."
-            tell cont
-            return
-        fi
+    trap : USR1
+    rm -f "$run/written"
+    if ask stop && ask migrate "$(printf '{"uri": "exec:%s"}' "$write; echo \$? >$run/written")" && written; then
+        mv "$control/machine.saving" "$saved"
+        tell quit
+        wait "$machine"
+        until scontrol requeuehold "$SLURM_JOB_ID" 2>>stderr-0.log; do sleep 5; done
+        sleep 600
+    else
+        say "The machine could not be saved; it goes on."
+        rm -f "$control/machine.saving"
+        tell cont
+        trap save USR1
+    fi
+}
+write='cat >.ucloud/machine.saving && sync .ucloud/machine.saving'
+written() { # waits until all of the memory is on the disk; false when it is not
+    until [[ $answer == *'"completed"'* && -s $run/written ]]; do
+        [[ $answer != *'"failed"'* ]] || return
         sleep 0.2
+        ask query-migrate || return
     done
-    sync "$control/machine.saving" && mv "$control/machine.saving" "$saved"
-    tell quit
-    wait "$machine"
-    until scontrol requeuehold "$SLURM_JOB_ID" 2>>stderr-0.log; do sleep 5; done
-    sleep 600
+    [ "$(cat "$run/written")" = 0 ]
 }
 shut_down() {
     tell cont
     tell system_powerdown
 }
-code=0
 trap save USR1
 trap shut_down TERM
 # Slurm sends SIGTSTP two seconds before it stops all processes, and SIGCONT after it.
 trap 'tell stop' TSTP
 trap 'tell cont' CONT
 tell cont
+[ -z "$early" ] || save
 while kill -0 "$machine" 2>/dev/null; do
     wait "$machine"
-    code=$?
 done
-exit "$code"
+wait "$machine"

@@ -13,6 +13,8 @@ from slurm_provider.ucloud.values import ParameterValue
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOSTNAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LONGEST = 200
+# What a peer's own name is followed by in the names of its nodes, and of the variable that holds them all.
+_OF_A_PEER = re.compile(r"(.+)_(?:\d+|nodes)")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Peer:
 def wished_peers(specification: JobSpecification) -> list[WishedPeer]:
     """Return the peers among a job's parameters and resources.
 
-    Raises LaunchError for a host name that cannot be one, and for one that stands for two jobs.
+    Raises LaunchError for a host name that cannot be one, and for one that stands for two things.
     """
     peers: dict[str, WishedPeer] = {}
     for value in _values(specification):
@@ -50,6 +52,9 @@ def wished_peers(specification: JobSpecification) -> list[WishedPeer]:
         known = peers.setdefault(re.sub("[.-]", "_", peer.hostname.lower()), peer)
         if known != peer:
             raise LaunchError(f"two connected jobs cannot both be called '{peer.hostname}'")
+    for name, peer in peers.items():
+        if (of := _OF_A_PEER.fullmatch(name)) and of[1] in peers:
+            raise LaunchError(f"'{peer.hostname}' stands for nodes of another connected job")
     return list(peers.values())
 
 

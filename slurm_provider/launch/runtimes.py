@@ -26,6 +26,10 @@ for name in $(awk 'BEGIN {{ for (name in ENVIRON) if (name ~ /^[A-Za-z_][A-Za-z0
     *) unset "$name" ;;
     esac
 done
+# Functions that a profile exports are known to an `sh` that is bash.
+for name in $(awk 'BEGIN {{ for (name in ENVIRON) if (sub(/^BASH_FUNC_/, "", name)) print name }}'); do
+    unset -f "${{name%%[%(]*}}"
+done
 """
 
 _FIND_IMAGE = """\

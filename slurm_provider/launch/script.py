@@ -37,10 +37,25 @@ addresses "$SLURM_JOB_NODELIST" >"$UCLOUD_CONTROL/nodes"
 # srun gives a task one core, whatever sbatch was told, unless it is told again.
 export UCLOUD_CORES=$((${{SLURM_NTASKS_PER_NODE:-1}} * ${{SLURM_CPUS_PER_TASK:-1}}))
 {before}
+# Slurm sends SIGTERM to every process, but whatever is left when the batch script ends it kills. So this
+# waits for what it has started, and hands on what `--signal=B:` sends to the batch script alone.
+trap : TERM
+for signal in HUP INT USR1 USR2; do
+    trap "kill -s $signal \\$program" "$signal"
+done
+(
+    trap - INT QUIT # which the background ignores
 {start}
+) &
+program=$!
+while kill -0 "$program" 2>/dev/null; do
+    wait "$program"
+done
+wait "$program"
 code=$?
 {after}
 # A program that a signal ended shows as 128 + signal: end the same way, so that Slurm records the signal.
+trap - TERM HUP INT USR1 USR2
 if [ "$code" -gt 128 ]; then
     ulimit -c 0
     kill "-$((code - 128))" $$
@@ -49,12 +64,12 @@ exit "$code"
 """
 
 _IN_EACH_REPLICA = """\
-srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task="$UCLOUD_CORES" \\
-    --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
-    sh -c "$launcher" launcher"""
+    exec srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task="$UCLOUD_CORES" \\
+        --input=none --open-mode=append --output='stdout-%t.log' --error='stderr-%t.log' \\
+        sh -c "$launcher" launcher"""
 _IN_THE_BATCH_STEP = """\
-export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
-SLURM_PROCID=0 sh -c "$launcher" launcher </dev/null >>stdout-0.log 2>>stderr-0.log"""
+    export SLURM_PROCID=0 SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
+    exec sh -c "$launcher" launcher </dev/null >>stdout-0.log 2>>stderr-0.log"""
 
 CONTROL_FOLDER = ".ucloud"
 """Name of the control folder within the job's folder."""

@@ -27,6 +27,8 @@ _OTHER_TEMPLATES = {
 _GLOBALS = ("dict", "namespace", "range")
 MOST_CHARACTERS = 500_000
 """Of all that one application's templates become."""
+MOST_INTERFACES = 100
+"""Each is told to Core by an update of its own."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _environment(rendering: Rendering, rendered: Rendered, finalize: Callable[[o
     def dynamic_interface(rank: int, kind: str, target: str | None, port: object) -> Bash:
         if kind not in ("WEB", "VNC"):
             raise LaunchError(f"the application's template has an interface of type '{kind}', not WEB or VNC")
+        if len(rendered.interfaces) == MOST_INTERFACES:
+            raise LaunchError(f"the application's template has more than {MOST_INTERFACES} interfaces")
         number = 0 if isinstance(port, Bash) else int(str(port))
         rendered.interfaces.append(Interface(int(rank), kind, target or None, number))
         return Bash()

@@ -1,6 +1,6 @@
 """Renders templates in a process of its own: JSON on stdin and stdout, bounded in time, memory and reach.
 
-Whatever a template does, this process ends soon, and can open no file and no connection.
+Whatever a template does, this process ends soon, can open no file and no connection, and answers briefly.
 """
 
 import dataclasses
@@ -14,6 +14,8 @@ from slurm_provider.launch.template import Rendering, Template, render
 
 CPU_SECONDS = 1
 MEMORY_BYTES = 256 * 2**20
+LONGEST_ANSWER = 8 * 2**20
+LONGEST_REASON = 1000
 WARM_UP = ("{{ 'a' | wordwrap | urlize | pprint ~ 1.5 }}", "{{ unknown }}", "{% if %}", "{{ ''.__class__ }}")
 """Templates, good and bad, after which Python has imported all that it needs: later it can open no file."""
 
@@ -41,8 +43,11 @@ def main() -> None:
     try:
         answer = {"rendered": dataclasses.asdict(render(Rendering(templates, **request)))}
     except LaunchError as error:
-        answer = {"refused": str(error)}
-    json.dump(answer, sys.stdout)
+        answer = {"refused": str(error)[:LONGEST_REASON]}
+    text = json.dumps(answer)
+    if len(text) > LONGEST_ANSWER:
+        text = json.dumps({"refused": "the application's template asks for too much"})
+    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ MORE = """
 [modules]
 init = "{modules}/init"
 
+[choices]
+modules = ["acme"]
+
 [system]
 load = "export SYSTEM=loaded"
 unload = "unset SYSTEM"
@@ -113,6 +116,30 @@ async def test_terminate_ends_a_running_template(site: Stack, slurm: Slurm) -> N
     await site.core.call("jobs/terminate", bulk(made), user="user")
     await site.core.wait_update(made["id"], state="SUCCESS", timeout=60)
     assert (await slurm.recorded(made["id"]))["State"].startswith("CANCELLED")
+
+
+async def has_printed(stack: Stack, made: Any, text: str) -> None:
+    """Wait until a job has printed exactly this."""
+    log = stack.job_folder("alice", made["id"]) / "stdout-0.log"
+    async with asyncio.timeout(60):
+        while not log.exists() or log.read_text() != text:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_template_that_is_terminated_has_time_to_save_its_work(site: Stack) -> None:
+    made = job_of(template("trap 'sleep 3; echo saved; exit 0' TERM; echo up; sleep 600 & wait"))
+    await site.core.create(bulk(made))
+    await has_printed(site, made, "up\n")
+    await site.core.call("jobs/terminate", bulk(made), user="user")
+    await site.core.wait_update(made["id"], state="SUCCESS", timeout=60)
+    assert site.output("alice", made["id"]) == "up\nsaved\n"
+
+
+async def test_a_template_gets_the_signal_that_it_asks_for_before_its_time_is_up(site: Stack) -> None:
+    text = "{{ sbatch('signal', 'B:USR1@50') }}trap 'echo told; exit 0' USR1; echo up; sleep 600 & wait"
+    made = job_of(template(text), specification={"timeAllocation": {"hours": 0, "minutes": 1, "seconds": 0}})
+    assert "finished" in await ended(site, made)
+    assert site.output("alice", made["id"]) == "up\ntold\n"
 
 
 async def test_a_workflow_runs_after_the_applications_own_text_with_its_own_parameters(site: Stack) -> None:

@@ -1,5 +1,6 @@
 """Files that a user gives a job, where no container runs it: installed software, and native applications."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ async def test_a_native_application_has_links_to_its_resources_while_it_runs(sta
     assert (await run(stack, made)).splitlines() == [*expected, "linked"]
     left = {path.name for path in stack.job_folder("alice", made["id"]).iterdir()}
     assert left == {".ucloud", "stdout-0.log", "stderr-0.log", "out"}
+
+
+async def test_a_job_that_is_terminated_leaves_no_links(stack: Stack) -> None:
+    made = job("echo up; exec sleep 600", app="native-script")
+    made["specification"]["resources"] = [{"type": "file", **drive_file(stack, "one/in.csv", "x")}]
+    await stack.core.create(bulk(made))
+    folder = stack.job_folder("alice", made["id"])
+    async with asyncio.timeout(60):
+        while not (folder / "stdout-0.log").exists() or not (folder / "stdout-0.log").read_text():
+            await asyncio.sleep(0.1)
+    assert (folder / "in.csv").is_symlink()
+    await stack.core.call("jobs/terminate", bulk(made), user="user")
+    await stack.core.wait_update(made["id"], state="SUCCESS", timeout=60)
+    assert {path.name for path in folder.iterdir()} == {".ucloud", "stdout-0.log", "stderr-0.log"}
 
 
 async def test_a_link_out_of_the_drive_is_not_mounted(stack: Stack) -> None:

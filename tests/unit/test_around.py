@@ -41,7 +41,7 @@ def pulled(folder: Path, *, refuse: str = "") -> subprocess.CompletedProcess[str
 
 
 def test_an_image_is_pulled_once_and_named_when_complete(tmp_path: Path) -> None:
-    file = tmp_path / "cache/acme_batch_1.sif"
+    file = tmp_path / "cache/acme%2Fbatch%3A1.sif"
     assert pulled(tmp_path).stdout == f"{file}\n"
     assert file.read_text() == "pull --force docker://docker.io/acme/batch:1\n"
     assert pulled(tmp_path, refuse="yes").stdout == f"{file}\n"
@@ -58,7 +58,7 @@ def test_an_image_that_cannot_be_pulled_ends_the_job_in_words(tmp_path: Path) ->
     run = pulled(tmp_path, refuse="yes")
     words = "The container image acme/batch:1 could not be pulled.\n"
     assert (run.returncode, run.stderr, (tmp_path / "stderr-0.log").read_text()) == (1, words, words)
-    assert not (tmp_path / "cache/acme_batch_1.sif").exists()
+    assert not (tmp_path / "cache/acme%2Fbatch%3A1.sif").exists()
 
 
 def test_mount_points_that_were_written_to_are_kept_and_all_others_removed(tmp_path: Path) -> None:

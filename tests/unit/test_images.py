@@ -48,6 +48,14 @@ def test_an_image_is_pulled_from_the_registry_that_it_names_or_docker_hub(name: 
     assert image_files(name, Containers(runtime=Runtime.PODMAN, pull=True)).pull_from == address
 
 
+def test_no_two_images_are_kept_in_one_file() -> None:
+    containers = Containers(runtime=Runtime.APPTAINER, pull=True)
+    names = ["a/b:1", "a_b:1", "a/b_1", "a_b_1", "a:5/b"]
+    files = {image_files(name, containers).cached_in("~/cache").files[-1] for name in names}
+    assert len(files) == len(names)
+    assert all(file.count("/") == 2 for file in files)
+
+
 @given(st.text(st.sampled_from("a1./:@-_~ '\"$()\n,\\*;é"), max_size=12) | st.text(max_size=12))
 def test_no_name_leads_out_of_the_images_folder_or_looks_like_an_option(name: str) -> None:
     try:

@@ -68,6 +68,11 @@ def test_the_sites_files_are_looked_at_before_submission(config: FacadeConfig) -
     assert files == ["/images/root.raw", "/images/vmlinuz", "/images/initrd.gz"]
 
 
+def test_the_sites_files_may_be_links_to_elsewhere(config: FacadeConfig) -> None:
+    for file in plan(machine("with a kernel"), config).body.values.confined_paths:
+        assert file.root == "/"
+
+
 def test_bash_reads_the_sites_words_as_they_stand(config: FacadeConfig) -> None:
     for image, disk, boot in (
         ("small-machine", "/images/it's a disk.qcow2", []),

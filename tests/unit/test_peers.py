@@ -47,6 +47,13 @@ def test_two_jobs_of_one_name_are_refused(other: str) -> None:
         wished_peers(specification(peer("db-x"), peer(other, "2")))
 
 
+@pytest.mark.parametrize("other", ["db-x-0", "DB-X-12", "db-x-nodes"])
+def test_a_job_cannot_have_the_name_of_anothers_nodes(other: str) -> None:
+    with pytest.raises(LaunchError, match="stands for nodes of another connected job"):
+        wished_peers(specification(peer(other), peer("db-x", "2")))
+    assert len(wished_peers(specification(peer(other), peer("db", "2")))) == 2
+
+
 def test_the_variable_of_a_peer_is_its_name_in_capitals() -> None:
     assert Peer("my-db.x", "1", "hpc", 7, "alice").variable == "MY_DB_X"
 

@@ -149,3 +149,14 @@ def test_a_node_without_the_runtime_ends_the_job_in_words() -> None:
     text = container(ContainerImage("a", ("/nowhere",)), containers, Wishes())
     run = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (127, "This node lacks podman, which runs container images.\n")
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash --posix"])
+def test_a_function_of_a_profile_stays_outside(shell: str) -> None:
+    text = clean(Containers(runtime=Runtime.APPTAINER)) + "exec env"
+    environment = {"PATH": os.environ["PATH"], "BASH_FUNC_which%%": "() { :; }"}
+    run = subprocess.run(
+        [*shell.split(), "-c", text], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "BASH_FUNC_which" not in run.stdout
+    assert run.stderr == ""

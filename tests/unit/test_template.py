@@ -161,3 +161,21 @@ def test_a_template_that_would_take_for_ever_or_all_memory_is_ended(text: str) -
     with pytest.raises(LaunchError, match=r"takes too long|template fails: MemoryError|more than"):
         render_apart(Rendering([Template(text)]))
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{{ sbatch('tmp', 'x' * 10**6) }}" * 9, "^the application's template asks for too much$"),
+        ("{% set s = 'x' * 10**7 %}" + "{{ sbatch('tmp', s) }}" * 100, "too long, or too much memory$"),
+        ("{{ dynamicInterface(0, 'x' * 10**7, '', 1) }}", "^the application's template.{,1000}$"),
+        (
+            "{% for n in range(101) %}{{ dynamicInterface(0, 'WEB', '', n) }}{% endfor %}",
+            "more than 100 interfaces",
+        ),
+    ],
+)
+def test_a_template_cannot_flood_whoever_reads_what_it_asks_for(text: str, why: str) -> None:
+    with pytest.raises(LaunchError, match=why) as raised:
+        render_apart(Rendering([Template(text)]))
+    assert len(str(raised.value)) <= 1000
