@@ -58,7 +58,7 @@ memory_gib = 0.1
 @pytest.fixture(scope="module")
 async def site(modules: Path) -> AsyncIterator[Stack]:
     """A provider of a site with software, a licence and a machine of two cores."""
-    more = MORE.replace("{modules}", str(modules)) + '\n[choices]\nmodules = ["acme"]\n'
+    more = MORE.replace("{modules}", str(modules))
     async with running_stack(fresh_folder("site"), Settings(products=ONE_CORE, more=more)) as stack:
         yield stack
 
