@@ -10,7 +10,7 @@ from slurm_provider.tracker.attempts import attempt_of
 from slurm_provider.tracker.charges import due
 from slurm_provider.tracker.messages import end_message, live_message, requeue_message
 from slurm_provider.tracker.reasons import STUCK_REASONS, is_held, is_paused
-from slurm_provider.tracker.states import ends_for_good, may_follow, ucloud_state
+from slurm_provider.tracker.states import SlurmState, ends_for_good, may_follow, ucloud_state
 from slurm_provider.tracker.waiting import tell_waiting
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
@@ -151,8 +151,18 @@ def _end(look: Look, era: Era) -> tuple[AccountingRecord, JobState] | None:
     record = max(look.records, key=lambda record: record.submit_time)
     if look.live and look.live.submit_time > record.submit_time:
         return None
+    if look.live and record.state == SlurmState.REQUEUED:
+        record = _cancelled_in_requeue(record, look.live)
     state = ucloud_state(record.state, era)
     return (record, state) if state and state.is_final and record.end_time else None
+
+
+def _cancelled_in_requeue(requeued: AccountingRecord, live: LiveJob) -> AccountingRecord:
+    """Return the record of a job that ended while Slurm put it back into the queue: Slurm has none."""
+    record = AccountingRecord()
+    record.CopyFrom(requeued)
+    record.state, record.node_list = live.state, ""
+    return record
 
 
 def _ended(
@@ -207,7 +217,10 @@ def _missing(
     again = after.allow_restart
     if again is not None:
         again = after.wished_state is None
-    updates.append(JobUpdate(state=JobState.FAILURE, status=message, allowRestart=again))
+    state = JobState.FAILURE
+    if after.wished_state is not None:
+        state, message = after.wished_state, after.wished_message or message
+    updates.append(JobUpdate(state=state, status=message, allowRestart=again))
     return replace(
-        after, state=JobState.FAILURE, message=message, allow_restart=again, ended_at=now, missing_since=since
+        after, state=state, message=message, allow_restart=again, ended_at=now, missing_since=since
     )

@@ -155,6 +155,22 @@ async def test_a_core_that_had_forgotten_only_the_first_time_is_told_at_once(cou
     assert [update["status"] for update in (await court.core.job(job_id))["updates"]] == ["News"]
 
 
+async def test_a_state_that_core_refused_does_not_come_after_a_later_one(court: Court) -> None:
+    job_id = await court.new_job(known=True)
+    paused = JobUpdate(state=JobState.SUSPENDED, status="paused", allowRestart=False)
+    await court.door.call(JobMap.tell, job_id, paused)
+    refusals = {"path": "control/update", "status": 404, "times": 3}  # both, then each
+    await court.core.behave(fail_next=[refusals])
+    while await court.delivery.deliver():
+        pass
+    await court.door.call(JobMap.tell, job_id, JobUpdate(state=JobState.RUNNING, status="goes on"))
+    for _ in range(2):
+        await court.round()
+    told = await court.core.job(job_id)
+    assert told["status"]["state"] == "RUNNING"
+    assert [update["status"] for update in told["updates"]] == ["goes on", "News", "paused"]
+
+
 async def test_a_core_that_is_down_ends_nothing(court: Court) -> None:
     job_id = await court.new_job(known=False)
     await court.round()

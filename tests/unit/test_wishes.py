@@ -68,3 +68,29 @@ def test_a_job_that_was_submitted_without_ucloud_is_never_ended_because_it_can_n
     assert life.messages == [
         "Waiting: its time allocation is longer than the partition allows (PartitionTimeLimit)"
     ]
+
+
+def test_a_job_that_is_cancelled_while_slurm_puts_it_back_into_the_queue_has_ended() -> None:
+    life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT, allow_restart=True)
+    requeued = record("REQUEUED", elapsed=61)
+    life.look(live("COMPLETING", restarts=1), [requeued])
+    assert life.told == []
+    life.look(live("CANCELLED", restarts=1), [requeued])
+    assert (life.told, life.allowed) == ([SUCCESS], [False])
+    assert life.messages[-1] == "The job was cancelled (Slurm job 77)"
+    assert life.charged == ["example-54112-0-2"]
+
+
+def test_a_job_that_is_requeued_has_not_ended_while_slurm_still_has_it() -> None:
+    life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT)
+    for word in ("COMPLETING", "REQUEUED", "PENDING"):
+        life.look(live(word, restarts=1), [record("REQUEUED", elapsed=61)])
+    assert not life.job.state.is_final
+    assert life.charged == []
+
+
+def test_a_job_that_was_to_end_and_is_gone_has_ended_as_it_was_to() -> None:
+    life = Life(state=R, started_at=STARTED_AT, wished_state=SUCCESS, wished_message="cancelled by user")
+    life.look(None, [], at=1)
+    life.look(None, [], at=1000)
+    assert (life.told, life.messages) == ([SUCCESS], ["cancelled by user"])
