@@ -11,6 +11,7 @@ import structlog
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable, TodaysCore
 from slurm_provider.jobmap import Door, JobMap, Outbox, OutboxItem, OutboxKind
 from slurm_provider.tracker.credits import out_of_credits
+from slurm_provider.ucloud.control import UsageItem
 
 log = structlog.get_logger()
 
@@ -182,8 +183,9 @@ class Delivery:
             await self._end_unpaid(job_id)
 
     async def _usage(self, items: Sequence[OutboxItem]) -> None:
-        is_open = await TodaysCore(self._core).report_usage([item.body for item in items])
-        for item, has_funds in zip(items, is_open, strict=True):
+        totals = latest_totals(items)
+        is_open = await TodaysCore(self._core).report_usage([item.body for item in totals])
+        for item, has_funds in zip(totals, is_open, strict=True):
             if not has_funds:
                 await self._end_unpaid(item.job_id)
 
@@ -191,6 +193,12 @@ class Delivery:
         log.warning("out of credits", job_id=job_id)
         await self._jobmap.call(JobMap.change_job, job_id, out_of_credits)
         self._cancel_soon()
+
+
+def latest_totals(items: Iterable[OutboxItem]) -> list[OutboxItem]:
+    """Return the last total of each scope: so a call that is repeated says nothing smaller than it did."""
+    latest = {UsageItem.model_validate_json(item.body).description.scope: item for item in items}
+    return list(latest.values())
 
 
 def _by_job(items: Iterable[OutboxItem]) -> list[list[OutboxItem]]:

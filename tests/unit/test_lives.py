@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,7 @@ from slurm_provider.config import Era
 from slurm_provider.facade.jobs import _wish_to_end
 from slurm_provider.jobmap import JobChange, JobMap, JobRow, OutboxItem, OutboxKind, Submission
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
+from slurm_provider.tracker.delivery import latest_totals
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.observation import Look, Rules, observe
 from slurm_provider.tracker.restarts import may_restart, repeated, restarted
@@ -146,12 +148,16 @@ class World:
         self._deliver(heard=False)
 
     def _deliver(self, *, heard: bool) -> None:
-        items = self.jobmap.outbox.undelivered(100)
-        self.jobmap.offer_restarts([item for item in items if item.kind is OutboxKind.UPDATE])
-        for item in items:
-            self.core.take(item)
-        if heard:
-            self.jobmap.outbox.delivered(items)
+        """Make one call for each run of items of one kind; what is behind a call without an answer waits."""
+        for kind, items in groupby(self.jobmap.outbox.undelivered(100), key=lambda item: item.kind):
+            sent = list(items)
+            if kind is OutboxKind.UPDATE:
+                self.jobmap.offer_restarts(sent)
+            for item in latest_totals(sent) if kind is OutboxKind.USAGE else sent:
+                self.core.take(item)
+            if not heard:
+                return
+            self.jobmap.outbox.delivered(sent)
 
     def create(self) -> None:
         """Core asks for a restart, if it may; the call may also be one that is repeated."""
@@ -203,11 +209,22 @@ EVENTS = (
 )
 ONE_LIFE = (World.submit, World.use, World.finish, World.look, World.deliver_without_an_answer, World.create)
 
+TWO_TOTALS = (
+    World.submit,
+    World.use,
+    World.use,
+    World.use,
+    World.look_at_accounting,
+    World.finish,
+    World.look,
+)
+
 
 @settings(max_examples=150, deadline=None)
 @example([*ONE_LIFE * 3, World.terminate])
 @example([*ONE_LIFE, World.submit, World.look])
 @example([World.submit, World.use, World.finish, World.look, World.create])
+@example([*TWO_TOTALS, World.deliver_without_an_answer])
 @example([*ONE_LIFE, World.kill, World.requeue, World.create, World.terminate, World.create])
 @given(st.lists(st.sampled_from(EVENTS), min_size=8, max_size=40))
 def test_each_start_is_charged_once_and_core_knows_how_the_job_is(events: list[object]) -> None:
