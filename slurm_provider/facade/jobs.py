@@ -40,6 +40,7 @@ async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkRes
     update for that item. Once the intent is written, a job's fate is told by updates alone.
     """
     ids = [_id_of(item, index) for index, item in enumerate(request.items)]
+    await services.jobmap.call(lambda jobmap: jobmap.suspects.acquitted(ids))
     new = []
     for job_id, item in zip(ids, request.items, strict=True):
         try:

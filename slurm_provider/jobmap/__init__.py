@@ -8,6 +8,7 @@ from slurm_provider.jobmap.door import Door
 from slurm_provider.jobmap.outbox import Outbox
 from slurm_provider.jobmap.outside import OutsideJob
 from slurm_provider.jobmap.rows import (
+    OUTSIDE,
     Attempt,
     Charge,
     ClusterRow,
@@ -22,6 +23,7 @@ from slurm_provider.jobmap.store import JobMap, UnmappedError
 from slurm_provider.jobmap.suspects import Suspect
 
 __all__ = [
+    "OUTSIDE",
     "Attempt",
     "Charge",
     "ClusterRow",

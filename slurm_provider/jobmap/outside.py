@@ -52,6 +52,11 @@ class OutsideJobs:
             found += [OutsideJob(**row) for row in rows]
         return found
 
+    def begun(self, cluster: str) -> list[OutsideJob]:
+        """Return the jobs that Core was asked to register, as long as it is not known whether it did."""
+        where = "cluster = ? AND asked_at IS NOT NULL AND job_id IS NULL AND refused IS NULL"
+        return [OutsideJob(**row) for row in self._file.db.table("outside_jobs").rows_where(where, [cluster])]
+
     def keep(self, job: OutsideJob) -> None:
         """Write what is known of a job, in place of what was."""
         with self._file.writing():

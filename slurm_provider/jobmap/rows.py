@@ -19,6 +19,10 @@ class Submission(StrEnum):
     """Slurm has no job and will get none."""
 
 
+OUTSIDE = "outside "
+"""How the tags of jobs begin that were submitted without UCloud; no job in Slurm bears them."""
+
+
 @dataclass(frozen=True)
 class JobRow:
     """A job. Times are epoch seconds."""
@@ -93,6 +97,11 @@ class JobRow:
     def in_slurm(self) -> bool:
         """Whether Slurm has, or had, the job and its end has not been told yet."""
         return self.submission == Submission.SUBMITTED and not self.state.is_final
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the job was submitted without UCloud: nothing that UCloud lacks or expects ends it."""
+        return self.tag.startswith(OUTSIDE)
 
 
 @dataclass(frozen=True)

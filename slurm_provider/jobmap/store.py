@@ -55,6 +55,8 @@ class JobMap:
         self.ssh = SshKeys(self._file)
         self.suspects = Suspects(self._file)
         self.outside = OutsideJobs(self._file)
+        if usage_of is not None:
+            self._report_waiting_charges()
 
     def close(self) -> None:
         """Close the file."""
@@ -149,14 +151,35 @@ class JobMap:
         if change.reports_usage:
             restarts.add(job.restart)
         for restart in sorted(restarts):
-            start = job if restart == job.restart else self._earlier_start(job, restart)
-            if usage := self._usage_of(start):
-                self.outbox.post_usage(job.job_id, usage)
+            self._report_total(job, restart)
 
-    def _earlier_start(self, job: JobRow, restart: int) -> JobRow:
-        ledger = "SELECT coalesce(max(to_unit), 0) FROM charges WHERE job_id = ? AND restart = ?"
-        charged = self._db.execute(ledger, [job.job_id, restart]).fetchone()[0]
-        return replace(job, restart=restart, charged_units=charged)
+    def _report_total(self, job: JobRow, restart: int) -> None:
+        if self._usage_of is None:
+            return
+        # What Core has taken as charges, before it took totals, must not be in a total as well.
+        units = self._db.execute(
+            "SELECT coalesce(sum(to_unit - from_unit), 0) FROM charges WHERE job_id = :job_id"
+            " AND restart = :restart AND charge_id NOT IN (SELECT json_extract(body, '$.chargeId')"
+            " FROM outbox WHERE job_id = :job_id AND kind = 'charge' AND delivered_at IS NOT NULL)",
+            {"job_id": job.job_id, "restart": restart},
+        ).fetchone()[0]
+        if usage := self._usage_of(replace(job, restart=restart, charged_units=units)):
+            self.outbox.post_usage(job.job_id, usage)
+
+    def _report_waiting_charges(self) -> None:
+        """Let totals stand for the charges that a Core which took charges has not been told."""
+        with self._file.writing():
+            starts = self._db.execute(
+                "SELECT DISTINCT job_id, restart FROM charges WHERE charge_id IN"
+                " (SELECT json_extract(body, '$.chargeId') FROM outbox"
+                " WHERE kind = 'charge' AND delivered_at IS NULL AND refused_at IS NULL)"
+            ).fetchall()
+            self._db.execute(
+                "DELETE FROM outbox WHERE kind = 'charge' AND delivered_at IS NULL AND refused_at IS NULL"
+            )
+            for job_id, restart in starts:
+                if job := self.job(job_id):
+                    self._report_total(job, restart)
 
     def tell(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update for Core about a job that need not be in the map."""

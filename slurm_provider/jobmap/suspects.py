@@ -58,6 +58,12 @@ class Suspects:
                 self._file.db.execute("DELETE FROM suspects WHERE job_id = ?", [job_id])
                 self._try_again(job_id)
 
+    def acquitted(self, job_ids: Iterable[str]) -> None:
+        """Forget the suspicion against jobs that Core creates; what it refused before is out of date."""
+        with self._file.writing():
+            for job_id in job_ids:
+                self._file.db.execute("DELETE FROM suspects WHERE job_id = ?", [job_id])
+
     def condemned(self, job_id: str) -> None:
         """Note that a job was given up: what Core refuses of it from now on proves nothing new."""
         with self._file.writing():
@@ -66,8 +72,16 @@ class Suspects:
             )
 
     def _try_again(self, job_id: str) -> None:
+        """Tell again what was refused, as words only where Core has taken a later state since."""
         self._file.db.execute(
-            "UPDATE outbox SET refused_at = NULL, tries = 0"
-            " WHERE job_id = ? AND kind = 'update' AND refused_at IS NOT NULL",
+            """
+            UPDATE outbox SET refused_at = NULL, tries = 0, body = CASE WHEN id > (
+                SELECT coalesce(max(later.id), 0) FROM outbox AS later
+                 WHERE later.job_id = outbox.job_id AND later.kind = 'update'
+                   AND later.delivered_at IS NOT NULL
+                   AND json_extract(later.body, '$.update.state') IS NOT NULL
+            ) THEN body ELSE json_set(body, '$.update.state', NULL, '$.update.allowRestart', NULL) END
+             WHERE job_id = ? AND kind = 'update' AND refused_at IS NOT NULL
+            """,
             [job_id],
         )

@@ -40,5 +40,14 @@ if [ -s "$UCLOUD_CONTROL/peers" ]; then
     cat "$UCLOUD_CONTROL/peers" /etc/hosts >"$hosts"
 fi
 
+# Slurm signals all processes of a job. Bubblewrap, which only holds the program, would end at once and take
+# it along: it is made deaf to them, and the program hears them again.
+deaf=
+hearing=
+if env --ignore-signal=TERM true 2>/dev/null; then
+    deaf='env --ignore-signal=HUP,INT,TERM,USR1,USR2,XCPU'
+    hearing='env --default-signal=HUP,INT,TERM,USR1,USR2,XCPU'
+fi
+
 # The command is kept out of the arguments of processes, which every user of the node can read.
 start='command=$UCLOUD_COMMAND; unset UCLOUD_COMMAND; eval "$command"'

@@ -152,13 +152,13 @@ for file in hosts resolv.conf passwd group; do
     set -- "$@" --ro-bind-try "/etc/$file" "$root/etc/$file"
 done
 set -- "$@" --ro-bind "$etc" "$root/etc/ucloud" --bind "$PWD" "$root/work"{mounts}
-set -- "$@" {ch_run}
+set -- "$@" $hearing {ch_run}
 set -- "$@" --unset-env=PATH --set-env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # The variables that the image itself sets.
 if [ -f "$image/ch/environment" ]; then
     set -- "$@" --set-env="$image/ch/environment"
 fi
-exec bwrap "$@" "$root" -- \\
+exec $deaf bwrap "$@" "$root" -- \\
     {shell}
 """
 

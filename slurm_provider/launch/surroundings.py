@@ -35,9 +35,9 @@ _SOFTWARE = """\
 image=
 root=
 set -- --die-with-parent --dev-bind /dev /dev{user}
-{rebuilt}exec bwrap "$@" --ro-bind-try "$hosts" /etc/hosts \\
+{rebuilt}exec $deaf bwrap "$@" --ro-bind-try "$hosts" /etc/hosts \\
     --ro-bind "$etc" /etc/ucloud --bind "$PWD" /work{mounts} \\
-    --chdir {folder} bash -c "$start"
+    --chdir {folder} $hearing bash -c "$start"
 """
 
 

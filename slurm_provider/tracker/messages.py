@@ -85,6 +85,8 @@ def end_message(record: AccountingRecord, job: JobRow | None = None) -> str:
             return f"The job has finished: it was ended by {_signal(record.exit_signal)} ({slurm_job})"
         case SlurmState.FAILED:
             return f"The job has finished with exit code {record.exit_code} ({slurm_job})"
+        case SlurmState.CANCELLED if not record.HasField("cancelled_by_uid"):
+            return f"The job was cancelled ({slurm_job})"
         case SlurmState.CANCELLED:
             by = "an administrator" if record.cancelled_by_uid == 0 else "its owner"
             return f"The job was cancelled by {by} ({slurm_job})"

@@ -9,8 +9,8 @@ from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
 from slurm_provider.tracker.attempts import attempt_of
 from slurm_provider.tracker.charges import due
 from slurm_provider.tracker.messages import end_message, live_message, requeue_message
-from slurm_provider.tracker.reasons import STUCK_REASONS, is_held
-from slurm_provider.tracker.states import ends_for_good, may_follow, ucloud_state
+from slurm_provider.tracker.reasons import STUCK_REASONS, is_held, is_paused
+from slurm_provider.tracker.states import SlurmState, ends_for_good, may_follow, ucloud_state
 from slurm_provider.tracker.waiting import tell_waiting
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import JobState
@@ -96,6 +96,8 @@ def _requeued(
     """Tell that Slurm starts the job again; and why, once accounting knows how the last attempt ended."""
     is_new = live.restarts > 0 if job.slurm_submit_time is None else live.submit_time > job.slurm_submit_time
     without_reason = requeue_message(None, live.slurm_id)
+    if is_paused(live.reason):
+        return job  # told as a suspension; a virtual machine goes on where it was
     if job.state is JobState.CANCELING or not (is_new or job.message == without_reason):
         return job
     ended = [attempt for attempt in attempts if attempt.end_time and attempt.submit_time < live.submit_time]
@@ -112,7 +114,8 @@ def _alive(job: JobRow, live: LiveJob, state: JobState, updates: list[JobUpdate]
     before, current = job, job.state
     if state is JobState.IN_QUEUE and is_held(live.reason):
         state = JobState.SUSPENDED
-    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS
+    # A job that was submitted without UCloud is left to its owner: a reason may clear when limits change.
+    stuck = state is JobState.IN_QUEUE and live.reason in STUCK_REASONS and not job.is_outside
     job = replace(
         job,
         slurm_submit_time=live.submit_time,
@@ -148,8 +151,18 @@ def _end(look: Look, era: Era) -> tuple[AccountingRecord, JobState] | None:
     record = max(look.records, key=lambda record: record.submit_time)
     if look.live and look.live.submit_time > record.submit_time:
         return None
+    if look.live and record.state == SlurmState.REQUEUED:
+        record = _cancelled_in_requeue(record, look.live)
     state = ucloud_state(record.state, era)
     return (record, state) if state and state.is_final and record.end_time else None
+
+
+def _cancelled_in_requeue(requeued: AccountingRecord, live: LiveJob) -> AccountingRecord:
+    """Return the record of a job that ended while Slurm put it back into the queue: Slurm has none."""
+    record = AccountingRecord()
+    record.CopyFrom(requeued)
+    record.state, record.node_list = live.state, ""
+    return record
 
 
 def _ended(
@@ -204,7 +217,10 @@ def _missing(
     again = after.allow_restart
     if again is not None:
         again = after.wished_state is None
-    updates.append(JobUpdate(state=JobState.FAILURE, status=message, allowRestart=again))
+    state = JobState.FAILURE
+    if after.wished_state is not None:
+        state, message = after.wished_state, after.wished_message or message
+    updates.append(JobUpdate(state=state, status=message, allowRestart=again))
     return replace(
-        after, state=JobState.FAILURE, message=message, allow_restart=again, ended_at=now, missing_since=since
+        after, state=state, message=message, allow_restart=again, ended_at=now, missing_since=since
     )

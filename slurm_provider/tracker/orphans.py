@@ -2,7 +2,8 @@
 
 A Core that is down says nothing. One that has forgotten a job for a while (restored, or not yet
 complete after its start) must refuse an update of the job and then deny its existence several times,
-a pause apart; if it knows the job again in between, it is told what it refused.
+a pause apart; if it knows the job again in between, it is told what it refused. A job that was
+submitted without UCloud needs no UCloud and goes on.
 """
 
 import asyncio
@@ -84,7 +85,7 @@ class Orphans:
             return
         await self._jobmap.call(JobMap.change_job, job.job_id, _give_up)
         await self._jobmap.call(lambda jobmap: jobmap.suspects.condemned(job.job_id))
-        if not job.state.is_final:
+        if not (job.state.is_final or job.is_outside):
             log.warning(
                 "job cancelled: UCloud has denied that it exists",
                 job_id=job.job_id,
@@ -96,6 +97,6 @@ class Orphans:
 
 
 def _give_up(job: JobRow) -> JobChange | None:
-    if job.state.is_final or job.wished_state is not None:
+    if job.state.is_final or job.wished_state is not None or job.is_outside:
         return None
     return JobChange(job.job_id, {"wished_state": JobState.FAILURE, "wished_message": ORPHANED})

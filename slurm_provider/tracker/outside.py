@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.config import FacadeConfig, Product
-from slurm_provider.jobmap import JobRow, OutsideJob, Submission, UserMapping
+from slurm_provider.jobmap import OUTSIDE, JobRow, OutsideJob, Submission, UserMapping
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob
 from slurm_provider.rpc.v1.shape_pb2 import JobShape
 from slurm_provider.tracker.payment import Payment
@@ -132,7 +132,7 @@ def row_of(job_id: str, newcomer: Newcomer, like: Likeness, paid: Payment) -> Jo
         replicas=like.replicas,
         partition=live.partition,
         qos=like.qos,
-        tag=f"outside {intent.provider_id}",  # no job bears it: it is known by its id and its times
+        tag=OUTSIDE + intent.provider_id,  # it is known by its id and its times
         unit_seconds=paid.unit_seconds,
         grid_units=paid.grid_units,
         unit_price=paid.unit_price,

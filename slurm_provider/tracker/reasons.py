@@ -3,12 +3,18 @@
 import re
 from collections.abc import Mapping
 
-_HELD = ("JobHeld", "JobHoldMaxRequeue", "job requeued in held state", "launch failed requeued held")
+_PAUSED = "job requeued in held state"
+_HELD = ("JobHeld", "JobHoldMaxRequeue", _PAUSED, "launch failed requeued held")
 
 
 def is_held(reason: str) -> bool:
     """Return whether somebody, or Slurm itself, keeps the job from starting until it is released."""
     return reason.startswith(_HELD)
+
+
+def is_paused(reason: str) -> bool:
+    """Return whether somebody has put the job back into the queue to wait there (`scontrol requeuehold`)."""
+    return reason.startswith(_PAUSED)
 
 
 def code(reason: str) -> str:

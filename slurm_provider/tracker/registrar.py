@@ -27,7 +27,9 @@ from slurm_provider.tracker.outside import (
     row_of,
 )
 from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
+from slurm_provider.tracker.states import ucloud_state
 from slurm_provider.ucloud.control import JobUpdate
+from slurm_provider.ucloud.jobs import JobState
 
 log = structlog.get_logger()
 
@@ -93,6 +95,7 @@ class Registrar:
         for newcomer in await self._unsettled(found):
             if like := await self._likeness(newcomer.live):
                 await self._settle(newcomer, like)
+        await self._settle_ended(live)
 
     async def _unsettled(self, found: Mapping[int, tuple[LiveJob, tuple[str, str | None]]]) -> list[Newcomer]:
         """Return the jobs that Core does not know yet, as far as is known, each with its intent."""
@@ -116,10 +119,30 @@ class Registrar:
         self._like_no_product.add((job.slurm_id, job.submit_time))
         return None
 
+    def _is_under_way(self, intent: OutsideJob) -> bool:
+        """Return whether an earlier registration may still take effect."""
+        patience = self._config.core.timeout_seconds + LATE_SECONDS
+        return intent.asked_at is not None and self._clock() - intent.asked_at < patience
+
+    async def _settle_ended(self, live: Sequence[LiveJob]) -> None:
+        """Tell Core the end of jobs that have ended before it was known that it has registered them."""
+        states = ((job.slurm_id, ucloud_state(job.state, self._config.core.era)) for job in live)
+        alive = {slurm_id for slurm_id, state in states if state is None or not state.is_final}
+        for intent in await self._jobmap.call(lambda jobmap: jobmap.outside.begun(self._cluster.name)):
+            if intent.slurm_id in alive or self._is_under_way(intent):
+                continue
+            job_id = await self._todays.find_job(intent.provider_id)
+            if job_id is not None:
+                status = f"The job has ended (Slurm job {intent.slurm_id})"
+                end = JobUpdate(state=JobState.SUCCESS, status=status)
+                await self._jobmap.call(JobMap.tell_if_unknown, job_id, end)
+                self._told()
+            refused = None if job_id else "it has ended"
+            await self._keep(replace(intent, job_id=job_id, refused=refused))
+
     async def _settle(self, newcomer: Newcomer, like: Likeness) -> None:
         job, intent = newcomer.live, newcomer.intent
-        patience = self._config.core.timeout_seconds + LATE_SECONDS
-        if intent.asked_at is not None and self._clock() - intent.asked_at < patience:
+        if self._is_under_way(intent):
             return
         try:
             job_id = await self._todays.find_job(intent.provider_id)

@@ -18,13 +18,14 @@ def may_restart(job: JobRow) -> bool:
 
 
 def restarted(job: JobRow, anew: JobRow, change: JobChange) -> JobChange | None:
-    """Return the change that makes an ended job the intent of its next start; None if that has begun already.
+    """Return the change that makes an ended job the intent of its next start.
 
+    Where that has begun already, or its user has just ended the job for good, Core is told how it is.
     `anew` is the row that a new job would get, with the number and tag of the restart, and `change`
     what Core would be told of it. Price unit and grid are kept from the job's creation.
     """
     if not may_restart(job) or anew.restart != job.restart + 1:
-        return None
+        return repeated(job)
     anew = replace(
         anew,
         created_at=job.created_at,
@@ -44,7 +45,7 @@ def restarted(job: JobRow, anew: JobRow, change: JobChange) -> JobChange | None:
 def ended_for_good(job: JobRow, why: str) -> JobChange | None:
     """Return the change that ends a job which was to start anew but cannot, for a reason in words."""
     if not may_restart(job):
-        return None
+        return repeated(job)
     message = f"The job cannot start again: {why}"
     columns = {"state": JobState.FAILURE, "message": message, "allow_restart": False}
     update = JobUpdate(state=JobState.FAILURE, status=message, allowRestart=False)

@@ -162,3 +162,16 @@ async def test_what_slurm_accepts_but_can_never_start_is_cancelled_and_fails_in_
     update = await stack.core.wait_update(made["id"], state="FAILURE")
     assert "can never start" in update["status"]
     assert (await slurm.recorded(made["id"]))["State"].startswith("CANCELLED")
+
+
+async def test_a_program_in_a_rebuilt_root_hears_that_it_is_to_end(stack: Stack) -> None:
+    made = job("trap 'echo told; exit 0' TERM; echo up; sleep 600 & wait")
+    await stack.core.create(bulk(made))
+    await stack.core.wait_update(made["id"], state="RUNNING")
+    log = stack.job_folder("alice", made["id"]) / "stdout-0.log"
+    async with asyncio.timeout(30):
+        while not (log.exists() and log.read_text() == "up\n"):
+            await asyncio.sleep(0.1)
+    await stack.core.call("jobs/terminate", bulk(made), user="user")
+    await stack.core.wait_update(made["id"], state="SUCCESS")
+    assert stack.output("alice", made["id"]) == "up\ntold\n"

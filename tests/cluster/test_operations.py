@@ -75,6 +75,7 @@ async def test_a_product_can_give_its_nodes_back_while_suspended(stack: Stack, s
     await stack.core.wait_update(made["id"], state="RUNNING")
     await stack.core.call("jobs/suspend", bulk({"job": made}), user="user")
     await stack.core.wait_update(made["id"], state="SUSPENDED")
+    assert "from the beginning" not in str(await stack.updates(made["id"]))
     seq = await stack.core.last_seq()
     await stack.core.call("jobs/unsuspend", bulk({"job": made}), user="user")
     await stack.core.wait_update(made["id"], state="RUNNING", since=seq, timeout=40)

@@ -87,6 +87,33 @@ async def test_a_job_that_its_user_has_terminated_is_not_started_again(restarts:
     assert _jobs_in_slurm(slurm, made) == 1
 
 
+async def test_every_second_of_a_job_that_is_suspended_requeued_and_restarted_is_charged_once(
+    restarts: Stack, slurm: Slurm
+) -> None:
+    made = restartable('[ -n "$SLURM_RESTART_COUNT" ] && exit 3; sleep 600')
+    for restart in (0, 1):
+        seq = await restarts.core.last_seq()
+        await restarts.core.create(bulk(made))
+        await restarts.core.wait_update(made["id"], state="RUNNING", since=seq)
+        slurm_id = str(restarts.overview(made["id"])["slurm_id"])
+        await slurm.running_in_accounting(f"{made['id']}-r1" if restart else made["id"])
+        slurm.backdate(slurm_id, 900 + 60 * restart)
+        slurm.run("scontrol", "suspend", slurm_id)
+        await restarts.core.wait_update(made["id"], state="SUSPENDED", since=seq)
+        slurm.run("scontrol", "resume", slurm_id)
+        slurm.run("scontrol", "requeue", slurm_id)
+        await restarts.core.wait_update(made["id"], state="IN_QUEUE", since=seq, timeout=60)
+        if restart:
+            await restarts.core.call("jobs/terminate", bulk(made), user="user")
+        else:
+            await slurm.start_now(slurm_id)
+        await _wait_for_end(restarts, made, seq)
+    attempts = [(a["restart"], a["state"]) for a in restarts.overview(made["id"])["attempts"]]
+    # Slurm has no record of a job that is cancelled while it is put back into the queue.
+    assert attempts[:3] == [(0, "REQUEUED"), (0, "FAILED"), (1, "REQUEUED")]
+    assert _jobs_in_slurm(slurm, made) == 2
+
+
 async def test_a_job_without_restarts_is_not_started_again(restarts: Stack, slurm: Slurm) -> None:
     made = job("echo run")
     await restarts.core.create(bulk(made))

@@ -14,6 +14,7 @@ from tests.support.slurm import Slurm
 from tests.support.stack import Settings, Stack, running_stack
 
 CATEGORY = "example-compute"
+MINUTE_PRICE = 1_000_000
 MORE = """
 [[images]]
 name = "dreg.cloud.sdu.dk/batch/batch:1.0.0"
@@ -98,23 +99,18 @@ async def test_losing_access_to_resources(stack: Stack) -> None:
 
 
 async def test_running_out_of_compute_credits(slurm: Slurm) -> None:
-    # In a world of its own: no other job's charge is taken from the document's 500 credits.
+    # In a world of its own: no other job is charged to the user's wallet. The first minutes can be paid.
     async with running_stack(fresh_folder("credits")) as stack:
-        await stack.core.set_wallet(CATEGORY, 500, user="user")
+        await stack.core.set_wallet(CATEGORY, 500 * MINUTE_PRICE, user="user")
         await submit(stack, "out-of-credits", "62350")
         await stack.core.wait_update("62350", state="RUNNING", timeout=60)
         slurm_id = str(stack.overview("62350")["slurm_id"])
-        await slurm.running_in_accounting(tag_of(slurm, slurm_id))
+        await slurm.running_in_accounting("uc-62350-", slurm_id)
         await stack.core.set_wallet(CATEGORY, 0, user="user")
         slurm.backdate(slurm_id, 900)
         update = await stack.core.wait_update("62350", state="SUCCESS", timeout=60)
         assert "credits" in update["status"]
         await assert_ended_as_documented(stack, "out-of-credits", "62350")
-
-
-def tag_of(slurm: Slurm, slurm_id: str) -> str:
-    """The job's name in Slurm: other runs on the same cluster have jobs of the same id in UCloud."""
-    return slurm.run("squeue", "-h", "-j", slurm_id, "-o", "%j").strip()
 
 
 async def test_extending_a_job_and_terminating_it_early(stack: Stack, slurm: Slurm) -> None:

@@ -45,10 +45,15 @@ class Slurm:
         rows = self.run(*sacct, "-o", ",".join(columns)).splitlines()
         return [dict(zip(columns, row.split("|"), strict=True)) for row in rows]
 
-    async def running_in_accounting(self, pattern: str) -> None:
+    async def running_in_accounting(self, pattern: str, slurm_id: str | None = None) -> None:
         """Wait until slurmdbd knows that a job has started."""
+
+        def runs() -> bool:
+            records = [r for r in self.accounting(pattern) if slurm_id in (None, r["JobIDRaw"])]
+            return bool(records) and records[-1]["State"] == "RUNNING"
+
         async with asyncio.timeout(30):
-            while (await self.recorded(pattern))["State"] != "RUNNING":
+            while not runs():
                 await asyncio.sleep(0.2)
 
     def accounting(self, pattern: str) -> list[dict[str, str]]:

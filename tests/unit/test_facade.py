@@ -255,6 +255,21 @@ async def test_a_known_job_is_not_failed_by_a_repetition_that_cannot_be_read(fac
     assert await facade.told("1") == told
 
 
+async def test_a_job_that_core_creates_anew_was_not_lost_by_it(facade: Facade) -> None:
+    facts = {"state": JobState.SUCCESS, "allow_restart": True, "restart_offered": True}
+    await facade.services.jobmap.call(JobMap.add_jobs, [(job(job_id="again", **facts), JobChange("again"))])
+
+    def lose(jobmap: JobMap) -> list[str]:
+        jobmap.suspects.update_refused("again")
+        return [suspect.job_id for suspect in jobmap.suspects.due(time.time(), 10)]
+
+    assert await facade.services.jobmap.call(lose) == ["again"]
+    await facade.services.jobmap.call(lambda jobmap: jobmap.suspects.condemned("again"))
+    assert await facade.services.jobmap.call(lose) == []
+    assert (await facade.post("jobs", {"items": [seed("again", restartOnExit=True)]})).status_code == 200
+    assert await facade.services.jobmap.call(lose) == ["again"]
+
+
 async def test_what_nobody_foresaw_is_the_refusal_of_one_job(
     facade: Facade, monkeypatch: pytest.MonkeyPatch
 ) -> None:

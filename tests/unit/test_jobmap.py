@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -254,13 +255,58 @@ async def test_an_error_behind_the_door_comes_out_of_it(path: Path) -> None:
     await door.close()
 
 
-def test_what_waited_for_core_in_an_older_file_still_goes_to_it(path: Path) -> None:
+NEW_COLUMNS = {
+    *("unit_price", "restart", "allow_restart", "restart_offered"),
+    *("waiting_reason", "waiting_until", "waiting_told_at"),
+}
+"""What the first release did not know of a job."""
+
+
+def test_a_file_of_the_first_release_is_kept_whole(path: Path) -> None:
     db = Database(sqlite3.connect(path, isolation_level=None))
     migrations.apply(db, stop_before="m003_usage_reports")
-    waiting = {"id": 7, "job_id": "54112", "kind": "charge", "body": "{}", "created_at": 1, "tries": 2}
-    db.table("outbox").insert(waiting)
+    living = job(state=JobState.RUNNING, project="p", charged_units=15, elapsed_seconds=959, started_at=1)
+    ended = job(job_id="1", slurm_id=1, state=JobState.EXPIRED, message="é'", ended_at=2, folder="/f")
+    old: dict[str, list[dict[str, Any]]] = {
+        "users": [{"ucloud_user": "user", "local_user": "alice", "account": "users"}],
+        "projects": [{"project": "p", "account": "bio"}],
+        "clusters": [{"cluster": "hpc", "known_since": 5, "accounting_watermark": 6, "limits": "{}"}],
+        "jobs": [_without(asdict(row), NEW_COLUMNS) for row in (living, ended)],
+        "attempts": [_without(asdict(attempt(10)), {"restart"})],
+        "charges": [_without(asdict(CHARGE), {"restart"}) | {"created_at": 3}],
+        "outbox": [
+            {"id": 7, "job_id": "54112", "kind": "charge", "body": "{}", "created_at": 1, "tries": 2}
+            | {"last_error": error, "delivered_at": delivered_at, "refused_at": refused_at}
+            | changes
+            for error, delivered_at, refused_at, changes in (
+                (None, 4, None, {"id": 3, "kind": "update"}),
+                ("404", None, 4, {"id": 5, "kind": "update"}),
+                ("down", None, None, {}),
+            )
+        ],
+    }
+    for table, rows in old.items():
+        db.table(table).insert_all(rows)
     db.close()
+
     jobmap = JobMap(path, lambda: NOW)
+    assert [jobmap.job(row.job_id) for row in (living, ended)] == [living, ended]
+    assert jobmap.open_jobs("hpc") == [living]
+    assert jobmap.attempts("hpc") == {"54112": [attempt(10)]}
     [item] = jobmap.outbox.undelivered(10)
     assert (item.id, item.job_id, item.kind, item.tries) == (7, "54112", OutboxKind.CHARGE, 2)
+    jobmap.tell("54112", RUNNING)
+    assert [item.id for item in jobmap.outbox.undelivered(10)] == [7, 8]
+    jobmap.apply([JobChange("54112", charges=[CHARGE])])
+    assert jobmap.overview("54112")[0]["charged"] == 30
     jobmap.close()
+    with sqlite3.connect(path) as read:
+        read.row_factory = sqlite3.Row
+        for table, rows in old.items():
+            kept = [dict(row) for row in read.execute(f"SELECT * FROM {table}")]
+            for row in rows:
+                assert any(row.items() <= one.items() for one in kept), (table, row)
+
+
+def _without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}

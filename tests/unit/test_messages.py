@@ -20,6 +20,7 @@ from tests.unit.builders import SLURM_ID, SUBMITTED_AT, job, record
         ("FAILED", {"exit_signal": 53}, r"signal 53 \("),
         ("OUT_OF_MEMORY", {"exit_signal": 125, "out_of_memory": True}, "used more memory"),
         ("FAILED", {"exit_code": 1, "out_of_memory": True}, "used more memory"),
+        ("CANCELLED", {}, r"The job was cancelled \(Slurm job"),
         ("CANCELLED", {"cancelled_by_uid": 0}, "cancelled by an administrator"),
         ("CANCELLED", {"cancelled_by_uid": 1001}, "cancelled by its owner"),
         ("TIMEOUT", {}, "time allocation"),

@@ -269,9 +269,12 @@ def test_a_job_that_was_requeued_before_the_first_look_is_told_so() -> None:
 
 def test_a_job_that_is_requeued_and_held_is_suspended() -> None:
     life = Life(state=R, started_at=STARTED_AT, slurm_submit_time=SUBMITTED_AT)
-    for word in ("PENDING", "SPECIAL_EXIT"):
+    for word in ("COMPLETING", "PENDING", "SPECIAL_EXIT"):
         life.look(live(word, submit_time=REQUEUED_AT, reason="job requeued in held state"))
-    assert life.told == [Q, S]
+    assert (life.told, life.messages) == ([S], ["The job is suspended"])
+    life.look(live("PENDING", submit_time=REQUEUED_AT))
+    life.look(live("RUNNING", submit_time=REQUEUED_AT, start_time=REQUEUED_AT + 9))
+    assert life.told == [S, Q, R]
 
 
 def test_a_job_that_is_being_cancelled_stays_so_when_slurm_requeues_it() -> None:

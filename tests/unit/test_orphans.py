@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -40,12 +41,12 @@ class Court:
         )
         self.delivery = Delivery(self.door, client, lambda: None, refused=self.orphans.refused)
 
-    async def new_job(self, *, known: bool, state: JobState = JobState.RUNNING) -> str:
+    async def new_job(self, *, known: bool, state: JobState = JobState.RUNNING, **columns: Any) -> str:
         """A job with an update that waits for Core."""
         job_id = f"lost-{next(_numbers)}"
         if known:
             await self.core.add_jobs({"id": job_id})
-        row = job(job_id=job_id, state=state, created_at=CREATED_AT)
+        row = job(job_id=job_id, state=state, created_at=CREATED_AT, **columns)
         change = JobChange(job_id, updates=[JobUpdate(status="News")])
         await self.door.call(JobMap.add_jobs, [(row, change)])
         return job_id
@@ -154,6 +155,22 @@ async def test_a_core_that_had_forgotten_only_the_first_time_is_told_at_once(cou
     assert [update["status"] for update in (await court.core.job(job_id))["updates"]] == ["News"]
 
 
+async def test_a_state_that_core_refused_does_not_come_after_a_later_one(court: Court) -> None:
+    job_id = await court.new_job(known=True)
+    paused = JobUpdate(state=JobState.SUSPENDED, status="paused", allowRestart=False)
+    await court.door.call(JobMap.tell, job_id, paused)
+    refusals = {"path": "control/update", "status": 404, "times": 3}  # both, then each
+    await court.core.behave(fail_next=[refusals])
+    while await court.delivery.deliver():
+        pass
+    await court.door.call(JobMap.tell, job_id, JobUpdate(state=JobState.RUNNING, status="goes on"))
+    for _ in range(2):
+        await court.round()
+    told = await court.core.job(job_id)
+    assert told["status"]["state"] == "RUNNING"
+    assert [update["status"] for update in told["updates"]] == ["goes on", "News", "paused"]
+
+
 async def test_a_core_that_is_down_ends_nothing(court: Court) -> None:
     job_id = await court.new_job(known=False)
     await court.round()
@@ -174,3 +191,11 @@ async def test_a_job_that_has_ended_is_not_cancelled(court: Court) -> None:
     assert (await court.row(job_id)).wished_state is None
     assert court.cancelled == []
     assert await court.door.outbox(Outbox.undelivered, 10) == []
+
+
+async def test_a_job_that_was_submitted_without_ucloud_goes_on_where_core_has_lost_it(court: Court) -> None:
+    job_id = await court.new_job(known=False, tag="outside hpc/77/1000")
+    for _ in range(5):
+        await court.round()
+    assert (await court.row(job_id)).wished_state is None
+    assert court.cancelled == []

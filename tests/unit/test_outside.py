@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from slurm_provider.config import FacadeConfig, load_facade
 from slurm_provider.core import CoreClient, CoreUnavailable
-from slurm_provider.jobmap import Door, JobMap, OutsideJob, UserMapping
+from slurm_provider.jobmap import Door, JobMap, Outbox, OutsideJob, UserMapping
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.rpc.v1.queue_pb2 import LiveJob
 from slurm_provider.rpc.v1.shape_pb2 import JobShape
@@ -223,6 +223,26 @@ async def test_a_lost_answer_makes_no_second_registration(office: Office) -> Non
     ours = await office.door.call(JobMap.job, row["id"])
     assert ours is not None
     assert ours.state is JobState.IN_QUEUE
+
+
+async def test_the_end_of_a_job_whose_registration_had_no_answer_is_told(office: Office) -> None:
+    registered, not_registered = outside(submit_time=9_000), outside(submit_time=9_000)
+    for job, after in ((registered, True), (not_registered, False)):
+        lost = {"path": "control/register", "status": 502, "times": 1, "after": after}
+        await office.core.behave(fail_next=[lost])
+        with pytest.raises(CoreUnavailable):
+            await office.registrar().look([job])
+    await office.registrar().look([])  # too soon
+    assert await office.door.outbox(Outbox.undelivered, 10) == []
+    office.now += 60
+    for _ in range(2):
+        await office.registrar().look([])
+    [row] = await office.core.registered(registered.slurm_id)
+    [told] = await office.door.outbox(Outbox.undelivered, 10)
+    assert told.job_id == row["id"]
+    assert '"state":"SUCCESS"' in told.body
+    assert f"The job has ended (Slurm job {registered.slurm_id})" in told.body
+    assert await office.core.registered(not_registered.slurm_id) == []
 
 
 async def test_a_lost_job_map_makes_no_second_registration(office: Office, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_seeds_job_runs_the_command_line_of_its_application(config: FacadeCo
         "exec 'acme-batch' '--debug' 'true' 'Hello, World!'",
     ]
     assert "\n".join(command) in planned.body.script
-    assert "exec bwrap" in planned.body.script
+    assert "exec $deaf bwrap" in planned.body.script
     assert "UCLOUD_JOB_ID='54112'" in planned.body.script
 
 

@@ -65,8 +65,10 @@ def anew(restart: int = 1) -> JobRow:
 )
 def test_a_create_means_a_restart_only_of_an_end_that_core_can_know(row: JobRow, meant: bool) -> None:
     assert may_restart(row) is meant
-    assert (restarted(row, anew(), JobChange("54112")) is not None) is meant
-    assert (ended_for_good(row, "why") is not None) is meant
+    begun = restarted(row, anew(), JobChange("54112"))
+    assert bool(begun and begun.columns) is meant
+    failed = ended_for_good(row, "why")
+    assert bool(failed and failed.columns) is meant
 
 
 def test_a_restart_is_a_new_intent_that_keeps_the_jobs_price_and_grid() -> None:
@@ -81,6 +83,19 @@ def test_a_restart_is_a_new_intent_that_keeps_the_jobs_price_and_grid() -> None:
 @pytest.mark.parametrize("restart", [1, 3])
 def test_a_restart_that_has_begun_is_not_begun_again(restart: int) -> None:
     assert restarted(ended(restart=1), anew(restart), JobChange("54112")) is None
+    living = restarted(job(restart=1, allow_restart=True), anew(), JobChange("54112"))
+    assert living is not None
+    assert (living.columns, [update.state for update in living.updates]) == ({}, [JobState.IN_QUEUE])
+
+
+def test_a_restart_during_which_the_user_ends_the_job_tells_the_end_once_more() -> None:
+    for change in (
+        restarted(ended(allow_restart=False), anew(), JobChange("54112")),
+        ended_for_good(ended(allow_restart=False), "why"),
+    ):
+        assert change is not None
+        assert change.columns == {}
+        assert [(u.state, u.allowRestart) for u in change.updates] == [(JobState.SUCCESS, False)]
 
 
 def test_a_create_that_starts_nothing_tells_core_how_the_job_is() -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from slurm_provider.config import Core, Era, FacadeConfig
 from slurm_provider.core import CoreClient
-from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, Outbox
+from slurm_provider.jobmap import Charge, Door, JobChange, JobMap, JobRow, Outbox
 from slurm_provider.tracker.charges import due
 from slurm_provider.tracker.credits import OUT_OF_CREDITS
 from slurm_provider.tracker.delivery import Delivery
@@ -184,6 +184,24 @@ async def test_an_owner_whom_core_refuses_holds_up_nobody(till: Till) -> None:
     [refused] = (await till.door.call(JobMap.history, bad))["outbox"]
     assert "Forbidden" in refused["last_error"]
     await till.core.clear_violations()
+
+
+async def test_what_core_has_taken_as_charges_is_in_no_total_when_the_era_changes(
+    till: Till, tmp_path: Path
+) -> None:
+    before = JobMap(tmp_path / "jobs.db", lambda: 5000)
+    told, waits = await till.new_job(replicas=2), await till.new_job(unit_price=3)
+    for job_id, cells, taken in ((told, 3, 2), (waits, 2, 0)):
+        cuts = [Charge(f"example-{job_id}-{n}", job_id, n * 15, n * 15 + 15, 1) for n in range(cells)]
+        before.apply([JobChange(job_id, {"charged_units": cells * 15}, charges=cuts)])
+        before.outbox.delivered([i for i in before.outbox.undelivered(9) if i.job_id == job_id][:taken])
+    before.close()
+    JobMap(tmp_path / "jobs.db", lambda: 5000, partial(usage_of, "example")).close()
+    await till.use(told, 3600)
+    await till.deliver()
+    assert await till.told(told) == [1 * 15 * 2, 2 * 15 * 2]
+    assert await till.told(waits) == [2 * 15 * 3]
+    assert await till.core.received("chargeCredits") == []
 
 
 def today(tmp_path: Path, *, price: int | None = None, **category: Any) -> FacadeConfig:
