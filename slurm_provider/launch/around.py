@@ -6,8 +6,8 @@ from slurm_provider.config import Containers
 from slurm_provider.launch.images import ContainerImage
 from slurm_provider.launch.mounts import WORK, LinkTable, MountTable
 from slurm_provider.launch.peers import Peer, connecting_lines
+from slurm_provider.launch.quoting import word
 from slurm_provider.launch.runtimes import command, file_word
-from slurm_provider.launch.words import word
 
 _FAIL = """\
 # What goes wrong before the program starts is told in its log.

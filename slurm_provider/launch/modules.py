@@ -35,7 +35,7 @@ def module_lines(names: Sequence[str], init: str | None) -> list[str]:
     lines = [
         'ucloud_fail() { echo "$1" >&2; exit 1; }',
         *([f". {quoted(init)}"] if init else _DEFINE_MODULE),
-        "type module >/dev/null 2>&1 || ucloud_fail 'This node has no modules (Lmod or Environment Modules),"
+        "type module >/dev/null 2>&1 || ucloud_fail 'There are no modules here (Lmod or Environment Modules),"
         " which the application needs.'",
         "module purge",
     ]

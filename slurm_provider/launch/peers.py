@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.words import word
+from slurm_provider.launch.quoting import word
 from slurm_provider.ucloud.jobs import JobSpecification
 from slurm_provider.ucloud.values import ParameterValue
 

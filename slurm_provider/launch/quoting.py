@@ -1,4 +1,4 @@
-"""Text that bash takes as it is."""
+"""Text that a shell takes as it is: bash, or the plain POSIX shell that runs the launcher."""
 
 import re
 
@@ -11,6 +11,11 @@ def quoted(text: str) -> str:
     """Return text in single quotes, so that bash changes nothing in it; control characters are escaped."""
     inner = text.replace("'", "'\"'\"'")
     return "'" + _CONTROL.sub(lambda found: f"'$'{_octal(found[0])}''", inner) + "'"
+
+
+def word(text: str) -> str:
+    """Return text as one word of any POSIX shell, which has fewer quotes than bash."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def _octal(characters: str) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from slurm_provider.config import Containers, Runtime
 from slurm_provider.launch.images import ContainerImage
+from slurm_provider.launch.quoting import word
 from slurm_provider.launch.surroundings import Wishes, bubblewrap_mounts, need, rebuilt
-from slurm_provider.launch.words import word
 
 _KEPT = (
     *("UCLOUD_*", "SLURM_*", "PMI*", "OMP_NUM_THREADS", "LANG", "LC_*", "TZ", "TERM"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from slurm_provider.launch.mounts import WORK, Mount
-from slurm_provider.launch.words import word
+from slurm_provider.launch.quoting import word
 
 NATIVE = """\
 # As the node is, with the files of /etc/ucloud under $UCLOUD_DIR.

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -27,6 +28,9 @@ from slurm_provider.tracker.ssh_access import ssh_objection
 from slurm_provider.ucloud.control import JobUpdate
 from slurm_provider.ucloud.jobs import Job
 
+PLANS_OF_A_USER = 2
+"""Made at the same time: a template can take seconds, and nobody's keep the others waiting."""
+
 
 class JobRefused(Exception):
     """A job that will not be submitted; the text is for the user."""
@@ -48,6 +52,9 @@ class Intake:
         self._limits = limits
         self._tagger = tagger
         self._clock = clock
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(PLANS_OF_A_USER)
+        )
         self.choices = UserChoices(config)
 
     async def check(self, job: Job) -> tuple[JobRow, JobChange] | None:
@@ -61,9 +68,10 @@ class Intake:
             return None
         restart = known.restart + 1 if known else 0
         try:
-            peers = await connected(self._jobmap, job)
-            planned = await asyncio.to_thread(plan, job, self._config, peers, render_apart)
             user, account = await self._local_identity(job)
+            peers = await connected(self._jobmap, job)
+            async with self._turns[user]:
+                planned = await asyncio.to_thread(plan, job, self._config, peers, render_apart)
         except (LaunchError, UnmappedError) as error:
             raise JobRefused(str(error)) from error
         cluster = planned.product.cluster

@@ -32,7 +32,7 @@ def test_a_module_that_is_not_there_ends_the_program_in_words() -> None:
 def test_a_node_without_modules_is_named_as_the_cause() -> None:
     run = ran(module_lines(["gcc"], "/dev/null"), module="unset -f module")
     assert (run.returncode, run.stdout) == (1, "")
-    assert "This node has no modules" in run.stderr
+    assert "There are no modules here" in run.stderr
 
 
 @pytest.mark.parametrize("name", ["", "-v", "a b", "'", "$(id)", "a;b", "a\nb"])

@@ -125,7 +125,7 @@ def test_a_template_is_run_once_beside_the_batch_script(config: FacadeConfig) ->
     }
     planned = plan(seed(**native), config)
     assert "\nsrun run 'Hello, World!' -d 1\n" in planned.body.script
-    assert "SLURM_PROCID=0 sh -c" in planned.body.script
+    assert "export SLURM_PROCID=0" in planned.body.script
     assert "stdout-%t.log" not in planned.body.script
     assert [(option.name, option.value) for option in _request(planned).options] == [("signal", "USR1")]
 
