@@ -20,7 +20,11 @@ fail() {
 _PEERS = """\
 # Connected jobs: the addresses of their nodes by rank, under the host names that the user has chosen.
 peer() { # HOSTNAME VARIABLE SLURM-JOB USER
-    nodes=$(squeue --noheader --jobs="$3" --user="$4" --states=RUNNING --format=%N)
+    # Without an answer of Slurm nothing is known of the job.
+    for pause in 2 4 8 0; do
+        nodes=$(squeue --noheader --jobs="$3" --user="$4" --states=RUNNING --format=%N) && break
+        sleep "$pause"
+    done
     [ -n "$nodes" ] || fail "The job connected as $1 is not found running any more."
     all=
     for node in $(addresses "$nodes"); do

@@ -28,6 +28,9 @@ def machine(
         raise LaunchError("a virtual machine runs on one node only")
     for resource in specification.resources or []:
         raise LaunchError(f"a virtual machine cannot have a resource of type '{resource.type}'")
+    files = [name for name, value in (specification.parameters or {}).items() if value.type == "file"]
+    if files or specification.openedFile:
+        raise LaunchError(f"a virtual machine cannot be given a file: {files[0] if files else 'openedFile'}")
     image = _image(application.tool.image or application.tool.container, settings.images)
     return Body(
         script=_script(job_id, image, product, settings),

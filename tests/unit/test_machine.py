@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> FacadeConfig:
 
 
 def machine(image: str = "small-machine", **changes: Any) -> Job:
-    made = job("", app="small-machine", timeAllocation=None, parameters={}, **changes)
+    made = job("", app="small-machine", **{"timeAllocation": None, "parameters": {}, **changes})
     made["status"]["resolvedApplication"]["invocation"]["tool"]["tool"]["description"]["image"] = image
     return Job.model_validate(made)
 
@@ -101,6 +101,11 @@ def test_the_whole_script_is_bash(config: FacadeConfig) -> None:
             machine(resources=[{"type": "file", "path": "/4012/x"}]),
             "a virtual machine cannot have a resource of type 'file'",
         ),
+        (
+            machine(parameters={"in": {"type": "file", "path": "/4012/x"}}),
+            "a virtual machine cannot be given a file: in",
+        ),
+        (machine(openedFile="/4012/x"), "a virtual machine cannot be given a file: openedFile"),
         (
             Job.model_validate(job("true")),
             "the machine type 'example-compute-1' runs virtual machines only",
