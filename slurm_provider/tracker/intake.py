@@ -10,23 +10,24 @@ from datetime import UTC, datetime
 
 from google.protobuf import json_format
 
-from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.config import FacadeConfig
 from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.plan import plan
+from slurm_provider.launch.plan import Plan, plan
 from slurm_provider.launch.template import Interface
+from slurm_provider.rpc.v1.submission_pb2 import SubmitRequest
 from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
 from slurm_provider.tracker.maintenance import closed
-from slurm_provider.tracker.payment import Payment, PaymentUnknown, payment
+from slurm_provider.tracker.payment import PaymentUnknown, payment
 from slurm_provider.tracker.peers import connected
 from slurm_provider.tracker.rendering import render_apart
 from slurm_provider.tracker.restarts import may_restart
 from slurm_provider.tracker.ssh_access import ssh_objection
 from slurm_provider.ucloud.control import JobUpdate
-from slurm_provider.ucloud.jobs import Job
+from slurm_provider.ucloud.jobs import Job, ResourceOwner
 
 PLANS_OF_A_USER = 2
 """Made at the same time: a template can take seconds, and nobody's keep the others waiting."""
@@ -69,45 +70,50 @@ class Intake:
         restart = known.restart + 1 if known else 0
         try:
             user, account = await self._local_identity(job)
-            peers = await connected(self._jobmap, job)
-            async with self._turns[user]:
-                planned = await asyncio.to_thread(plan, job, self._config, peers, render_apart)
-        except (LaunchError, UnmappedError) as error:
+            planned = await self._plan(job, user)
+            self._check_site(job, planned)
+            request = planned.submit_request(
+                local_user=user,
+                account=account,
+                tag=self._tagger.tag(job.id, restart),
+                job_folder=self._config.clusters[planned.product.cluster].job_folder,
+            )
+            await self._check_limits(job, planned, request)
+            row = self._row(job, planned, request, restart)
+        except (LaunchError, UnmappedError, PaymentUnknown) as error:
             raise JobRefused(str(error)) from error
-        cluster = planned.product.cluster
-        limits = await self._limits[cluster].last_known()
-        why = ssh_objection(job, self._config.ssh) or closed(
-            self._config.maintenance, planned.product, datetime.fromtimestamp(self._clock(), UTC)
-        )
+        return row, JobChange(job.id, updates=_first_updates(planned, request))
+
+    async def _plan(self, job: Job, user: str) -> Plan:
+        peers = await connected(self._jobmap, job)
+        async with self._turns[user]:
+            return await asyncio.to_thread(plan, job, self._config, peers, render_apart)
+
+    def _check_site(self, job: Job, planned: Plan) -> None:
+        """Raise LaunchError for what the site does not offer, or not now."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        why = ssh_objection(job, self._config.ssh) or closed(self._config.maintenance, planned.product, now)
         if why:
-            raise JobRefused(why)
-        tag = self._tagger.tag(job.id, restart)
-        request = planned.submit_request(
-            local_user=user,
-            account=account,
-            tag=tag,
-            job_folder=self._config.clusters[cluster].job_folder,
-        )
-        try:
-            await self.choices.apply(job, request, limits)
-        except LaunchError as error:
-            raise JobRefused(str(error)) from error
+            raise LaunchError(why)
+
+    async def _check_limits(self, job: Job, planned: Plan, request: SubmitRequest) -> None:
+        """Complete the request by the user's choices and the longest time; raise LaunchError past a limit."""
+        limits = await self._limits[planned.product.cluster].last_known()
+        await self.choices.apply(job, request, limits)
         if limits:
             request.time_limit_seconds = request.time_limit_seconds or maximum_time(request, limits)
             if why := objection(request, limits):
-                raise JobRefused(why)
-        updates = []
-        if planned.time_is_default and request.time_limit_seconds:
-            updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
-        updates += [JobUpdate(status=_target(interface)) for interface in planned.body.interfaces]
-        paid = self._payment(job, planned.product)
-        now = int(self._clock())
-        row = JobRow(
+                raise LaunchError(why)
+
+    def _row(self, job: Job, planned: Plan, request: SubmitRequest, restart: int) -> JobRow:
+        owner = job.owner or ResourceOwner()
+        paid = payment(job.status.resolvedProduct if job.status else None, planned.product, self._config)
+        return JobRow(
             job_id=job.id,
-            cluster=cluster,
-            ucloud_user=job.owner.createdBy if job.owner else "",
-            project=job.owner.project if job.owner else None,
-            local_user=user,
+            cluster=planned.product.cluster,
+            ucloud_user=owner.createdBy,
+            project=owner.project,
+            local_user=request.local_user,
             account=request.account,
             application=planned.application,
             category=planned.product.category,
@@ -115,29 +121,29 @@ class Intake:
             replicas=planned.replicas,
             partition=request.partition,
             qos=request.qos,
-            tag=tag,
+            tag=request.name,
             unit_seconds=paid.unit_seconds,
             grid_units=paid.grid_units,
             unit_price=paid.unit_price,
-            created_at=job.createdAt // 1000 if job.createdAt else now,
+            created_at=job.createdAt // 1000 if job.createdAt else int(self._clock()),
             time_limit_seconds=request.time_limit_seconds or None,
             submit_request=json_format.MessageToJson(request, preserving_proto_field_name=True),
             restart=restart,
             allow_restart=True if planned.restart_on_exit else None,
         )
-        return row, JobChange(job.id, updates=updates)
 
     async def _local_identity(self, job: Job) -> tuple[str, str]:
         if job.owner is None or not job.owner.createdBy:
             raise UnmappedError("the job names no owner")
         return await self._jobmap.call(JobMap.local_identity, job.owner.createdBy, job.owner.project)
 
-    def _payment(self, job: Job, product: Product) -> Payment:
-        resolved = job.status.resolvedProduct if job.status else None
-        try:
-            return payment(resolved, product, self._config)
-        except PaymentUnknown as error:
-            raise JobRefused(str(error)) from error
+
+def _first_updates(planned: Plan, request: SubmitRequest) -> list[JobUpdate]:
+    """Return what Core is told of a job before Slurm has it: a time that it did not name, and interfaces."""
+    updates = []
+    if planned.time_is_default and request.time_limit_seconds:
+        updates.append(JobUpdate(newTimeAllocation=request.time_limit_seconds * 1000))
+    return updates + [JobUpdate(status=_target(interface)) for interface in planned.body.interfaces]
 
 
 def _target(interface: Interface) -> str:
