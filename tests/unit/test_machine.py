@@ -146,6 +146,14 @@ def test_a_machine_that_gives_its_node_back_is_saved_first(
     assert pause(config.products[0]) == expected
 
 
+def test_a_machine_may_be_started_again_as_after_a_power_failure(tmp_path: Path) -> None:
+    config = load_facade(config_file(tmp_path, CONFIG + MACHINES.replace('suspend = "requeue-hold"', "")))
+    request = plan(machine(), config).submit_request(
+        local_user="alice", account="users", tag="t", job_folder="/{job}"
+    )
+    assert request.requeue
+
+
 def test_only_the_batch_script_is_signalled() -> None:
     command = SignalBatchScript(12, "USR1")
     assert command.argv() == ["scancel", "--signal=USR1", "--batch", "12"]
