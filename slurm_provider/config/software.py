@@ -30,6 +30,8 @@ class System(Section):
     load: str = ""
     unload: str = ""
     srun: str = "srun"
+    scripts: AbsolutePath | None = None
+    """A folder on the façade's host: templates may insert what the programs in it answer."""
 
 
 class InstalledApplication(Section):

@@ -49,7 +49,9 @@ def command(
     software = Software(config.applications, config.system, _needed(tool))
     template = _template(invocation, values)
     bodies = [] if template is None else [software.template(text) for text in (template, *values.workflows)]
-    rendered = _render(facts, values, bodies, srun="" if in_container else config.system.srun, render=render)
+    srun = "" if in_container else config.system.srun
+    has_scripts = config.system.scripts is not None
+    rendered = _render(facts, values, bodies, srun=srun, scripts=has_scripts, render=render)
     run = [text.replace("\r\n", "\n") for text in rendered.texts]  # sbatch takes no other line ends
     if template is None:
         run = [*software.load_lines(), f"exec {command_line(invocation.invocation or [], values)}"]
@@ -69,13 +71,15 @@ def _needed(tool: ToolDescription) -> list[NameAndVersion]:
     return (tool.loadInstructions.applications if tool.loadInstructions else None) or []
 
 
-def _render(facts: Facts, values: Values, bodies: list[str], *, srun: str, render: Render) -> Rendered:
+def _render(
+    facts: Facts, values: Values, bodies: list[str], *, srun: str, scripts: bool, render: Render
+) -> Rendered:
     """Render the templates of a job all at once; what those of values become is kept in `values`."""
     plain = _plain_templates(facts.invocation)
     if not bodies and not plain:
         return Rendered(texts=[])
     templates = [Template(text) for text in bodies] + [Template(text, quote=False) for text in plain]
-    rendered = render(Rendering(templates, values.typed, values.unset, facts.for_templates(), srun))
+    rendered = render(Rendering(templates, values.typed, values.unset, facts.for_templates(), srun, scripts))
     values.rendered |= dict(zip(plain, rendered.texts[len(bodies) :], strict=True))
     return replace(rendered, texts=rendered.texts[: len(bodies)])
 

@@ -6,8 +6,8 @@ template. How long they run is bounded by who calls (`slurm_provider.tracker.ren
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,8 @@ MOST_CHARACTERS = 500_000
 """Of all that one application's templates become."""
 MOST_INTERFACES = 100
 """Each is told to Core by an update of its own."""
+MOST_SCRIPTS = 8
+"""They are run one after the other while Core waits."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Rendering:
     unset: list[str] = field(default_factory=list)
     ucloud: dict[str, object] = field(default_factory=dict)
     srun: str = "srun"
+    scripts: bool = False
+    """Whether the site has scripts whose output can be inserted."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,28 @@ class Interface:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What templates became, and what they asked for on the way."""
+    """What templates became, and what they asked for on the way.
+
+    `texts` have a mark in the place of each script's output: see `with_outputs`.
+    """
 
     texts: list[str]
     directives: list[tuple[str, str]] = field(default_factory=list)
     interfaces: list[Interface] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)
+
+
+def with_outputs(rendered: Rendered, outputs: Sequence[str]) -> Rendered:
+    """Return what was rendered with the outputs of its scripts in their places, as they are."""
+    texts = rendered.texts
+    for number, output in enumerate(outputs):
+        texts = [text.replace(_mark(number), output) for text in texts]
+    return replace(rendered, texts=texts)
+
+
+def _mark(number: int) -> str:
+    # No other text has a NUL: values and outputs with one are refused.
+    return f"\0{number}\0"
 
 
 class Bash(str):
@@ -161,10 +182,18 @@ def _environment(rendering: Rendering, rendered: Rendered, finalize: Callable[[o
         rendered.interfaces.append(Interface(int(rank), kind, target or None, number))
         return Bash()
 
+    def script(path: object) -> Bash:
+        if not rendering.scripts:
+            raise LaunchError("the application's template runs a script, but this site has none")
+        if len(rendered.scripts) == MOST_SCRIPTS:
+            raise LaunchError(f"the application's template runs more than {MOST_SCRIPTS} scripts")
+        rendered.scripts.append(str(path))
+        return Bash(_mark(len(rendered.scripts) - 1))
+
     environment.globals = {name: environment.globals[name] for name in _GLOBALS} | {
         "dynamicInterface": dynamic_interface,
         "sbatch": sbatch,
-        "script": _script,
+        "script": script,
         "srun": lambda: Bash(f"{rendering.srun} " if rendering.srun else ""),
         "ternary": lambda condition, yes, no: yes if condition else no,
     }
@@ -223,7 +252,3 @@ def _match(value: object, pattern: str) -> bool:
 
 def _search(value: object, pattern: str) -> bool:
     return re.search(pattern, _as_text(value)) is not None
-
-
-def _script(*_: object) -> str:
-    raise LaunchError("the application's template runs a script of the site, which this provider does not do")

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from google.protobuf import json_format
 
@@ -87,7 +88,8 @@ class Intake:
     async def _plan(self, job: Job, user: str) -> Plan:
         peers = await connected(self._jobmap, job)
         async with self._turns[user]:
-            return await asyncio.to_thread(plan, job, self._config, peers, render_apart)
+            render = partial(render_apart, scripts=self._config.system.scripts)
+            return await asyncio.to_thread(plan, job, self._config, peers, render)
 
     def _check_site(self, job: Job, planned: Plan) -> None:
         """Raise LaunchError for what the site does not offer, or not now."""

@@ -4,20 +4,34 @@ import dataclasses
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 from slurm_provider.launch.errors import LaunchError
-from slurm_provider.launch.template import Interface, Rendered, Rendering
+from slurm_provider.launch.template import Interface, Rendered, Rendering, with_outputs
+from slurm_provider.tracker.site_script import run_script
 
 COMMAND = (sys.executable, "-I", "-m", "slurm_provider.launch.template_worker")
 WITHIN_SECONDS = 4
 """Core waits 5 s for the answer to `create`; the process itself ends after a second or two of work."""
 
 
-def render_apart(rendering: Rendering) -> Rendered:
+def render_apart(rendering: Rendering, scripts: str | None = None) -> Rendered:
     """Return what the templates become; raise LaunchError for those that fail or do not come to an end.
 
-    Waits for the process: not to be called in the event loop.
+    `scripts` is the folder of the site's programs that a template may ask. Waits for processes: not to
+    be called in the event loop.
     """
+    until = time.monotonic() + WITHIN_SECONDS
+    rendered = _render(rendering)
+    if scripts is None or not rendered.scripts:
+        return rendered
+    facts = {"parameters": rendering.parameters, "ucloud": rendering.ucloud}
+    outputs = [run_script(Path(scripts), name, facts, until) for name in rendered.scripts]
+    return with_outputs(rendered, outputs)
+
+
+def _render(rendering: Rendering) -> Rendered:
     try:
         worker = subprocess.run(
             COMMAND,
@@ -41,4 +55,5 @@ def render_apart(rendering: Rendering) -> Rendered:
         texts=rendered["texts"],
         directives=[(name, value) for name, value in rendered["directives"]],
         interfaces=[Interface(**interface) for interface in rendered["interfaces"]],
+        scripts=rendered["scripts"],
     )

@@ -24,6 +24,7 @@ modules = ["acme"]
 [system]
 load = "export SYSTEM=loaded"
 unload = "unset SYSTEM"
+scripts = "{scripts}"
 
 [applications."tool@1.9"]
 load = "export TOOL=1.9"
@@ -58,7 +59,11 @@ memory_gib = 0.1
 @pytest.fixture(scope="module")
 async def site(modules: Path) -> AsyncIterator[Stack]:
     """A provider of a site with software, a licence and a machine of two cores."""
-    more = MORE.replace("{modules}", str(modules))
+    scripts = fresh_folder("scripts")
+    scripts.mkdir(parents=True)
+    (scripts / "greet").write_text('#!/bin/sh\necho \'{"output": "echo hello, $UCLOUD_APPLICATION_NAME"}\'\n')
+    (scripts / "greet").chmod(0o755)
+    more = MORE.replace("{modules}", str(modules)).replace("{scripts}", str(scripts))
     async with running_stack(fresh_folder("site"), Settings(products=ONE_CORE, more=more)) as stack:
         yield stack
 
@@ -169,6 +174,12 @@ async def test_a_template_that_does_not_end_is_refused_and_nothing_is_submitted(
     answer = await site.core.create(bulk(made))
     assert answer["status"] == 400
     assert "takes too long" in answer["body"]["why"]
+
+
+async def test_a_script_of_the_site_writes_a_part_of_the_template(site: Stack) -> None:
+    made = job_of(template("{{ script('greet') }} | tr a-z A-Z\n"))
+    await ended(site, made)
+    assert site.output("alice", made["id"]) == "HELLO, NATIVE-SCRIPT\n"
 
 
 async def test_required_modules_are_loaded(site: Stack) -> None:

@@ -117,7 +117,7 @@ def test_interfaces_are_kept_and_leave_no_text() -> None:
         ("{{ many.append('x') }}", "unsafe"),
         ("{{ lipsum() }}", "'lipsum' is undefined"),
         ("{{ 1 / 0 }}", "division by zero"),
-        ("{{ script('/opt/x') }}", "runs a script of the site"),
+        ("{{ script('/opt/x') }}", "runs a script, but this site has none"),
         ("{{ dynamicInterface(0, 'SSH', none, 1) }}", "'SSH', not WEB or VNC"),
         ("{% for i in range(10000000) %}{% endfor %}", "Range too big"),
         ("{% for i in range(60000) %}0123456789{% endfor %}", "more than 500000 characters"),
