@@ -12,7 +12,8 @@ saved=$control/machine.saved
 umask 077
 mkdir -p "$etc"
 run=$(mktemp -d "/tmp/machine-$SLURM_JOB_ID-XXXXXXXX") || fail "This node has no room for a folder in /tmp."
-trap 'rm -rf "$run"' EXIT
+reader=
+trap '[ -z "$reader" ] || kill "$reader"; rm -rf "$run"' EXIT
 early=
 trap 'early=yes' USR1 # a pause that is asked for before the machine is there
 
@@ -22,13 +23,15 @@ if [ ! -e disk.qcow2 ]; then
         mv "$control/disk.new" disk.qcow2 || fail "The machine's disk could not be made."
 fi
 
-# QEMU's asking and answering; `cat` must not stop when Slurm announces a suspension.
+# QEMU's asking and answering; `cat` must not stop when Slurm announces a suspension, nor end with a QEMU that
+# is followed by another.
 mkfifo "$run/monitor.in" "$run/monitor.out"
 exec 3<>"$run/monitor.in"
 (
     trap '' TSTP
-    exec cat "$run/monitor.out" >"$run/answers"
+    exec cat <>"$run/monitor.out" >"$run/answers"
 ) &
+reader=$!
 asked=0
 tell() { printf '{"execute": "%s"}\n' "$1" >&3; }
 ask() { # COMMAND [ARGUMENTS]: waits for the answer and leaves it in $answer; false for an error

@@ -168,6 +168,20 @@ async def test_a_machine_that_gave_its_node_back_keeps_memory_and_disk(machines:
     assert len(machines.overview(made["id"])["attempts"]) == 2
 
 
+async def test_a_machine_whose_memory_cannot_be_read_starts_from_its_disk(machines: Stack) -> None:
+    made = machine("example-compute-2")
+    await _create(machines, made)
+    await _call(machines, "suspend", made)
+    await machines.core.wait_update(made["id"], state="SUSPENDED", timeout=60)
+    folder = machines.job_folder("alice", made["id"])
+    (folder / ".ucloud/machine.saved").write_bytes(b"of another QEMU")
+    await _call(machines, "unsuspend", made)
+    await _says(machines, made, "is up, start 2")
+    assert "it starts from its disk" in (folder / "stderr-0.log").read_text()
+    await _call(machines, "terminate", made)
+    await machines.core.wait_update(made["id"], state="SUCCESS", timeout=60)
+
+
 async def test_a_machine_starts_again_from_its_own_disk(machines: Stack, slurm: Slurm) -> None:
     made = machine()
     await _create(machines, made)
