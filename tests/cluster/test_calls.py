@@ -218,7 +218,9 @@ async def test_terminate_ends_a_suspended_job(stack: Stack, slurm: Slurm) -> Non
     await stack.core.call("jobs/suspend", bulk({"job": made}), user="user")
     await stack.core.wait_update(made["id"], state="SUSPENDED")
     await terminate(stack, made)
-    assert (await stack.core.wait_update(made["id"], state="SUCCESS"))["status"] == TOLD
+    # Slurm may still be about to stop the processes, and takes its time to end stopped ones.
+    update = await stack.core.wait_update(made["id"], state="SUCCESS", timeout=90)
+    assert update["status"] == TOLD
     slurm_id = str(stack.overview(made["id"])["slurm_id"])
     assert slurm.run("squeue", "-h", "-t", "pd,r,s", "-j", slurm_id).strip() == ""
 
