@@ -1,6 +1,6 @@
 """Every call in the tables of UCloud's ingoing API, by its name there, on the real cluster.
 
-`follow` and an `openInteractiveSession` that succeeds belong to sessions; what is longer than a few lines
+`follow` and `openInteractiveSession` are refused: there are no sessions. What is longer than a few lines
 stands in test_jobs, test_operations and test_provider_api.
 """
 
@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cluster.conftest import fresh_folder
@@ -53,6 +54,25 @@ async def queue_status(stack: Stack, wanted: str | None) -> None:
     async with asyncio.timeout(60):
         while (await support(stack))["queueStatus"] != wanted:
             await asyncio.sleep(0.5)
+
+
+# follow
+
+
+async def test_follow_is_refused_in_words_without_logs_to_show(stack: Stack) -> None:
+    headers = {
+        "Authorization": f"Bearer {await stack.core.core_token()}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+    }
+    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as http:
+        reply = await http.get("/ucloud/jobs.provider.example/websocket", headers=headers)
+    assert reply.status_code == 404
+    assert reply.json()["why"]
+    declared = await support(stack)
+    assert not any(declared[block]["logs"] for block in ("docker", "native", "virtualMachine"))
 
 
 # retrieveProducts

@@ -11,6 +11,7 @@ CALLS = (
     "retrieveUtilization",
     "create",
     "extend",
+    "follow",
     "init",
     "openInteractiveSession",
     "suspend",
@@ -19,7 +20,6 @@ CALLS = (
     "updateAcl",
     "verify",
 )
-"""All but `follow`, whose WebSocket comes with sessions."""
 
 NAMES = {
     name
