@@ -167,6 +167,9 @@ async def test_the_end_of_the_program_is_the_end_of_the_job(
     assert message in update["status"]
 
 
+# Podman's containers are no children of the job, and this cluster tracks no control groups: Slurm's signals
+# do not reach them, and Podman's own are in a race with Slurm's for Podman itself.
+@pytest.mark.parametrize("containers", ["charliecloud"], indirect=True)
 async def test_a_job_that_is_terminated_is_told_and_leaves_nothing_running(containers: Stack) -> None:
     made = container_job("trap 'echo told; exit 0' TERM; echo up; sleep 614.25 & wait; wait")
     await containers.core.create(bulk(made))

@@ -189,7 +189,7 @@ async def test_a_machine_starts_again_from_its_own_disk(machines: Stack, slurm: 
     slurm.run("scontrol", "requeue", slurm_id)
     await _says(machines, made, "is up, start 1")
     await machines.core.wait_update(made["id"], state="IN_QUEUE", timeout=60)
-    slurm.run("scontrol", "update", f"JobId={slurm_id}", "StartTime=now")
+    await slurm.start_now(slurm_id)
     await _says(machines, made, "is up, start 2")
     await _call(machines, "terminate", made)
     await machines.core.wait_update(made["id"], state="SUCCESS", timeout=60)

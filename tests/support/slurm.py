@@ -67,12 +67,19 @@ class Slurm:
     async def start_now(self, slurm_id: str) -> None:
         """Let a job start at once that Slurm has put back into the queue: it would wait for two minutes.
 
-        What its last attempt has left is waited for: Slurm's late signals would meet the next one.
+        What its last attempt has left is waited for, and the next one runs on other nodes: Slurm's late
+        signals would meet it, and a late word of the old batch script's end would be taken for its own.
         """
         async with asyncio.timeout(30):
             while any(f"slurmstepd: [{slurm_id}.".encode() in line for line in command_lines()):
                 await asyncio.sleep(0.05)
-        self.run("scontrol", "update", f"JobId={slurm_id}", "StartTime=now")
+            while not (nodes := self._nodes_of_last_attempt(slurm_id)):
+                await asyncio.sleep(0.2)
+        self.run("scontrol", "update", f"JobId={slurm_id}", f"ExcNodeList={nodes}", "StartTime=now")
+
+    def _nodes_of_last_attempt(self, slurm_id: str) -> str:
+        sacct = ("sacct", "-a", "-X", "-D", "-n", "-P", "-S", "now-2hours", "-j", slurm_id, "-o", "NodeList")
+        return next((row for row in reversed(self.run(*sacct).split("\n")) if row.startswith("n")), "")
 
     async def daemon(self, verb: str, *names: str) -> None:
         """Run `scripts/slurm-cluster VERB NAME …`."""
