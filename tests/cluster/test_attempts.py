@@ -102,7 +102,7 @@ async def test_a_job_that_is_preempted_runs_again_and_its_user_reads_why(
     await attempts.core.wait_update(job_id, state="IN_QUEUE")
     await attempts.core.wait_update(job_id, status="The job was preempted, to make room for one of higher")
     await attempts.core.wait_update(preemptor, state="SUCCESS")
-    # On the one node that there is for it: nothing of the first attempt is left, or the preemptor had not run.
+    # On the only node that it may use: nothing of its first attempt is left there, or no other had run.
     slurm.run("scontrol", "update", f"JobId={slurm_id}", "StartTime=now")
     await _assert_ran_twice(attempts, job_id, "PREEMPTED")
 
