@@ -79,6 +79,7 @@ def likeness_of(live: LiveJob, shape: JobShape, cluster: str, config: FacadeConf
         for product in config.products
         if (product.cluster, product.partition) == (cluster, live.partition)
         and product.qos in (None, shape.qos)
+        and not product.virtual_machines
     ]
     like.sort(key=lambda product: (product.qos is None, -product.cpu))  # a named QOS tells more than none
     nodes = max(shape.nodes, 1)

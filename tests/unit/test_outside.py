@@ -42,6 +42,15 @@ id = "one-core"
 cluster = "hpc"
 partition = "main"
 cpu = 1
+
+[[products]]
+category = "example-compute"
+id = "machine"
+cluster = "hpc"
+partition = "main"
+cpu = 3
+memory_gib = 1
+virtual_machines = true
 """
 
 
