@@ -19,6 +19,7 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
+from slurm_provider.jobmap.sessions import Session, SessionKind, TooManySessions
 from slurm_provider.jobmap.store import JobMap, UnmappedError
 from slurm_provider.jobmap.suspects import Suspect
 
@@ -35,8 +36,11 @@ __all__ = [
     "OutboxItem",
     "OutboxKind",
     "OutsideJob",
+    "Session",
+    "SessionKind",
     "Submission",
     "Suspect",
+    "TooManySessions",
     "UnmappedError",
     "UserMapping",
 ]
