@@ -14,6 +14,7 @@ from slurm_provider.config.choices import Choices
 from slurm_provider.config.containers import Containers, Image
 from slurm_provider.config.machines import VirtualMachines
 from slurm_provider.config.maintenance import Maintenance
+from slurm_provider.config.sessions import Sessions, Web
 from slurm_provider.config.software import (
     ApplicationVersion,
     InstalledApplication,
@@ -108,6 +109,13 @@ class Facade(Section):
     listen: str = Field(default="127.0.0.1:8889", pattern=r"^\S+:\d+$")
     create_wait_seconds: float = Field(default=3, gt=0, lt=5)
     """How long `create` waits for Slurm before it answers all the same; Core gives up at 5 s."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
+    """Where browsers reach this server, if it is not where Core has it registered."""
+
+    @property
+    def websocket_url(self) -> str | None:
+        """The same for WebSockets."""
+        return self.public_url and f"ws{self.public_url.removeprefix('http')}"
 
 
 class JobMapFile(Section):
@@ -290,6 +298,9 @@ class FacadeConfig(BaseModel):
     choices: Choices = Choices()
     ssh: Ssh = Ssh()
     connect: Connect | None = None
+    sessions: Sessions = Sessions()
+    web: Web | None = None
+    """Without it no web application of a job can be opened."""
     licenses: dict[str, License] = {}
     modules: Modules = Modules()
     system: System = System()

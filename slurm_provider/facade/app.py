@@ -18,12 +18,13 @@ from slurm_provider.facade import (
     jobs,
     notices,
     products,
-    sessions,
     ssh,
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
+from slurm_provider.facade.sessions import calls as sessions
+from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
@@ -88,7 +89,10 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,
+        living=LivingSessions(jobmap, config.sessions.connections_per_session),
+        clock=time.time,
     )
+    stack.push_async_callback(services.living.close)
     await tracker.start()
     stack.push_async_callback(tracker.close)
     await services.ssh.start()

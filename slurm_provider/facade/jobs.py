@@ -126,6 +126,7 @@ async def _end(jobs: Sequence[Job], wish: Decision, services: Services) -> list[
             unknown.append(job)
         elif not row.state.is_final:
             living.append(row)
+    services.living.hurry()
     try:
         async with asyncio.timeout_at(deadline):
             await asyncio.gather(*(_cancel(row, services) for row in living))

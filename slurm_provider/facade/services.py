@@ -1,11 +1,13 @@
 """What the calls work with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from slurm_provider.config import FacadeConfig
+from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
@@ -29,6 +31,9 @@ class Services:
     operations: Operations
     ssh: SshAccess
     utilization: dict[str, UtilizationCache]
+    living: LivingSessions
+    clock: Callable[[], float]
+    """Gives the epoch second."""
 
 
 def _services(request: Request) -> Services:

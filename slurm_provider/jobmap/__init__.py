@@ -22,6 +22,7 @@ from slurm_provider.jobmap.rows import (
     Target,
     UserMapping,
 )
+from slurm_provider.jobmap.sessions import Session, SessionKind, TooManySessions
 from slurm_provider.jobmap.store import JobMap, UnmappedError
 from slurm_provider.jobmap.suspects import Suspect
 
@@ -42,9 +43,12 @@ __all__ = [
     "OutboxKind",
     "OutsideJob",
     "PublicLink",
+    "Session",
+    "SessionKind",
     "Submission",
     "Suspect",
     "Target",
+    "TooManySessions",
     "UnmappedError",
     "UserMapping",
 ]

@@ -221,6 +221,34 @@ def m008_ssh_keys(db: Database) -> None:
 
 
 @migrations()
+def m009_sessions(db: Database) -> None:
+    """Keep who may use, or has used, what runs in which job."""
+    db.executescript("""
+        CREATE TABLE sessions (
+            number       INTEGER PRIMARY KEY AUTOINCREMENT,  -- what people call it
+            secret_hash  TEXT NOT NULL UNIQUE,  -- SHA-256, in hex, of what lets its holder in
+            kind         TEXT NOT NULL CHECK (kind IN ('SHELL', 'FOLDER', 'WEB', 'COOKIE', 'VNC')),
+            ucloud_user  TEXT NOT NULL,
+            cluster      TEXT NOT NULL,
+            local_user   TEXT NOT NULL,
+            job_id       TEXT REFERENCES jobs,  -- none for a terminal in a folder
+            rank         INTEGER NOT NULL,
+            target       TEXT,                  -- which of several windows
+            port         INTEGER,               -- none: the one that the replica has chosen
+            folder       TEXT,
+            created_at   INTEGER NOT NULL,
+            expires_at   INTEGER NOT NULL,
+            last_used_at INTEGER,
+            client       TEXT,                  -- from where it was used last
+            closed_at    INTEGER,
+            close_reason TEXT
+        );
+        CREATE INDEX sessions_open ON sessions (ucloud_user) WHERE closed_at IS NULL;
+        CREATE INDEX sessions_jobs ON sessions (job_id);
+    """)
+
+
+@migrations()
 def m010_public_links(db: Database) -> None:
     """Keep public links and the further interfaces of jobs, and let the outbox hold updates of links."""
     db.executescript("""

@@ -22,6 +22,7 @@ from slurm_provider.jobmap.rows import (
     Submission,
     UserMapping,
 )
+from slurm_provider.jobmap.sessions import Sessions
 from slurm_provider.jobmap.ssh_keys import SshKeys
 from slurm_provider.jobmap.suspects import Suspects
 from slurm_provider.jobmap.targets import Targets
@@ -53,6 +54,7 @@ class JobMap:
         self._db = self._file.db
         self.outbox = Outbox(self._file)
         self.ssh = SshKeys(self._file)
+        self.sessions = Sessions(self._file)
         self.suspects = Suspects(self._file)
         self.outside = OutsideJobs(self._file)
         self.links = PublicLinks(self._file, self.outbox)

@@ -19,6 +19,7 @@ from slurm_provider.rpc.v1.submission_pb2 import (
     SubmitRequest,
     SubmitResponse,
 )
+from slurm_provider.sidecar.agent_streams import serve_streams
 from slurm_provider.sidecar.authorized_keys import KeysRefused, set_keys
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
@@ -28,13 +29,16 @@ from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch
 from slurm_provider.slurm.scancel import Scancel
 
 
-async def serve(agent_socket: socket.socket, runner: Runner) -> None:
-    """Answer requests, several at a time, until the sidecar closes the socket."""
-    reader, writer = await asyncio.open_unix_connection(sock=agent_socket)
-    async with asyncio.TaskGroup() as calls:
+async def serve(calls: socket.socket, streams: socket.socket, runner: Runner) -> None:
+    """Answer calls and serve streams, several at a time, until the sidecar closes the sockets."""
+    reader, writer = await asyncio.open_unix_connection(sock=calls)
+    serving = asyncio.create_task(serve_streams(streams, runner))
+    async with asyncio.TaskGroup() as answers:
         while request := await read_message(reader, AgentRequest):
-            calls.create_task(_answer(request, runner, writer))
+            answers.create_task(_answer(request, runner, writer))
     writer.close()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
 
 
 async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamWriter) -> None:
@@ -109,12 +113,12 @@ async def set_authorized_keys(request: SetAuthorizedKeysRequest) -> SetAuthorize
 
 
 def main() -> None:
-    """Serve on the socket whose number is the first argument; the second is the time-out of a command."""
+    """Serve on two sockets, that of calls and that of streams; the third argument is a command's time-out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o027)
-    runner = Runner(dict(os.environ), float(sys.argv[2]))
-    with socket.socket(fileno=int(sys.argv[1])) as agent_socket:
-        asyncio.run(serve(agent_socket, runner))
+    runner = Runner(dict(os.environ), float(sys.argv[3]))
+    with socket.socket(fileno=int(sys.argv[1])) as calls, socket.socket(fileno=int(sys.argv[2])) as streams:
+        asyncio.run(serve(calls, streams, runner))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,26 @@
 import asyncio
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import structlog
 from google.protobuf.message import DecodeError
 
-from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, SpawnRequest, SpawnResponse
+from slurm_provider.rpc.v1.agent_pb2 import (
+    AgentRequest,
+    AgentResponse,
+    AgentStreamRequest,
+    SpawnRequest,
+    SpawnResponse,
+)
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.spawner import PACKET_BYTES
 
 log = structlog.get_logger()
+
+Sockets = tuple[socket.socket, socket.socket]
+"""Our ends of an agent's sockets: that of calls, that of streams."""
 
 SPAWN_TIMEOUT_SECONDS = 30.0
 
@@ -32,10 +42,15 @@ class SpawnerGone(Exception):
 class Agent:
     """One local user's agent and the calls that it has not answered yet."""
 
-    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, door: socket.socket
+    ) -> None:
         self.pid = pid
         self.last_used = time.monotonic()
         self._writer = writer
+        self._door = door
+        self._door.setblocking(False)
+        self._streams = 0
         self._waiting: dict[int, asyncio.Future[AgentResponse]] = {}
         self._sequence = 0
         self._reading = asyncio.create_task(self._read(reader))
@@ -47,8 +62,29 @@ class Agent:
 
     @property
     def busy(self) -> bool:
-        """Whether a call waits for its answer."""
-        return bool(self._waiting)
+        """Whether a call waits for its answer, or a stream is open."""
+        return bool(self._waiting or self._streams)
+
+    @contextmanager
+    def stream(self, request: AgentStreamRequest) -> Iterator[socket.socket]:
+        """Open a stream and give our end of it, which does not block; raise AgentGone when that fails."""
+        ours, theirs = socket.socketpair()
+        self._streams += 1
+        try:
+            with ours:
+                ours.setblocking(False)
+                self._hand_over(theirs, request)
+                yield ours
+        finally:
+            self._streams -= 1
+            self.last_used = time.monotonic()
+
+    def _hand_over(self, connection: socket.socket, request: AgentStreamRequest) -> None:
+        with connection:
+            try:
+                socket.send_fds(self._door, [request.SerializeToString()], [connection.fileno()])
+            except OSError as error:
+                raise AgentGone(f"the user's agent takes no streams: {error}") from error
 
     async def call(self, request: AgentRequest) -> AgentResponse:
         """Return the agent's answer; raise AgentGone when it ends first."""
@@ -82,6 +118,7 @@ class Agent:
             log.warning("agent not understood", pid=self.pid, reason=str(error))
         finally:
             self._writer.close()
+            self._door.close()
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(AgentGone("the user's agent ended before it answered"))
@@ -115,6 +152,16 @@ class Agents:
         """
         return await (await self._agent(local_user)).call(request)
 
+    @asynccontextmanager
+    async def stream(self, local_user: str, request: AgentStreamRequest) -> AsyncIterator[socket.socket]:
+        """Open a stream to the user's agent, started if there is none; give our end of its socket.
+
+        Raises AgentRefused, AgentGone or SpawnerGone.
+        """
+        agent = await self._agent(local_user)
+        with agent.stream(request) as connection:
+            yield connection
+
     async def _agent(self, local_user: str) -> Agent:
         agent = self._agents.get(local_user)
         if agent is None or agent.gone:
@@ -133,19 +180,20 @@ class Agents:
             self._sequence += 1
             request = SpawnRequest(local_user=local_user, sequence=self._sequence)
             try:
-                response, connection = await asyncio.to_thread(self._spawn, request)
+                response, sockets = await asyncio.to_thread(self._spawn, request)
             except SpawnerGone:
                 self.spawner_gone.set()
                 raise
-        if connection is None:
+        if sockets is None:
             log.warning("agent refused", local_user=local_user, reason=response.refusal)
             raise AgentRefused(response.refusal)
         log.info("agent started", local_user=local_user, pid=response.pid)
-        reader, writer = await asyncio.open_unix_connection(sock=connection)
-        agent = self._agents[local_user] = Agent(response.pid, reader, writer)
+        calls, door = sockets
+        reader, writer = await asyncio.open_unix_connection(sock=calls)
+        agent = self._agents[local_user] = Agent(response.pid, reader, writer, door)
         return agent
 
-    def _spawn(self, request: SpawnRequest) -> tuple[SpawnResponse, socket.socket | None]:
+    def _spawn(self, request: SpawnRequest) -> tuple[SpawnResponse, Sockets | None]:
         """Ask the spawner, and believe only the answer to this very question.
 
         After a time-out the next answer would be another user's agent, so there is no going on.
@@ -154,14 +202,14 @@ class Agents:
             raise SpawnerGone("the spawner does not answer")
         try:
             self._spawner.send(request.SerializeToString())
-            packet, descriptors, _, _ = socket.recv_fds(self._spawner, PACKET_BYTES, 1)
+            packet, descriptors, _, _ = socket.recv_fds(self._spawner, PACKET_BYTES, 2)
         except OSError as error:
             raise SpawnerGone(f"the spawner does not answer: {error}") from error
-        connection = socket.socket(fileno=descriptors[0]) if descriptors else None
+        received = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         response = SpawnResponse.FromString(packet)
         if (response.local_user, response.sequence) != (request.local_user, request.sequence):
             raise SpawnerGone("the spawner has ended, or answers another question")
-        return response, connection
+        return response, (received[0], received[1]) if received else None
 
     async def end_idle(self) -> None:
         """End agents that have had nothing to do for a while; runs until it is cancelled."""

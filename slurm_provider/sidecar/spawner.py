@@ -80,23 +80,25 @@ class Policy:
         return environment | ({"SLURM_CONF": self.slurm_conf} if self.slurm_conf else {})
 
 
-def start_agent(name: str, policy: Policy) -> tuple[int, socket.socket]:
-    """Start an agent of a local user; return its process id and our end of its socket."""
+def start_agent(name: str, policy: Policy) -> tuple[int, socket.socket, socket.socket]:
+    """Start an agent of a local user; return its process id and our ends of its two sockets."""
     user = policy.admit(name)
     groups = os.getgrouplist(user.pw_name, user.pw_gid)
-    ours, theirs = socket.socketpair()
+    calls, their_calls = socket.socketpair()
+    streams, their_streams = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     identity = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", f"--groups={','.join(map(str, groups))}"]
-    agent = [sys.executable, "-I", "-m", "slurm_provider.sidecar.agent", str(theirs.fileno())]
-    with theirs:
+    numbers = [their_calls.fileno(), their_streams.fileno()]
+    agent = [sys.executable, "-I", "-m", "slurm_provider.sidecar.agent", *map(str, numbers)]
+    with their_calls, their_streams:
         process = subprocess.Popen(
             ["setpriv", *identity, *NO_CAPABILITIES, "--", *agent, str(policy.command_timeout_seconds)],
             env=policy.environment(user),
-            pass_fds=[theirs.fileno()],
+            pass_fds=numbers,
             cwd="/",
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    return process.pid, ours
+    return process.pid, calls, streams
 
 
 def serve(requests: socket.socket, policy: Policy) -> None:
@@ -105,13 +107,14 @@ def serve(requests: socket.socket, policy: Policy) -> None:
         request = SpawnRequest.FromString(packet)
         response = SpawnResponse(local_user=request.local_user, sequence=request.sequence)
         try:
-            response.pid, agent = start_agent(request.local_user, policy)
+            response.pid, calls, streams = start_agent(request.local_user, policy)
         except (Refused, OSError) as error:
             response.refusal = str(error)
             requests.send(response.SerializeToString())
             continue
-        with agent:
-            socket.send_fds(requests, [response.SerializeToString()], [agent.fileno()])
+        with calls, streams:
+            ours = [calls.fileno(), streams.fileno()]
+            socket.send_fds(requests, [response.SerializeToString()], ours)
 
 
 def _reap(_signal: int, _frame: FrameType | None) -> None:

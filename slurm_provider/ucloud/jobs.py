@@ -127,6 +127,8 @@ class PortDescription(Received):
     """Where a web or VNC application listens; nothing or 0 leaves it to the provider."""
 
     port: int | None = None
+    password: OptionalText = None
+    """Of a desktop."""
 
 
 class ApplicationInvocation(Received):

@@ -484,12 +484,11 @@ def test_every_call_is_tried(lasting: Facade) -> None:
 REFUSED = {
     "jobs/interactiveSession": (
         {"items": [{"job": {"id": "1"}, "rank": 0, "sessionType": "SHELL"}]},
-        "this provider cannot open a terminal yet; what a job prints is in the stdout and stderr files"
-        " of its output folder",
+        "the job '1' is not known to this provider",
     ),
     "jobs/openTerminalInFolder": (
         {"items": [{"folder": "/123/folder"}]},
-        "this provider cannot open a terminal yet; log in on the cluster to work in its folders",
+        "the call does not say for which user the terminal is to be opened",
     ),
     "jobs/attachResource": (
         {"job": {"id": "1"}, "resource": {"type": "file", "path": "/123/folder"}},

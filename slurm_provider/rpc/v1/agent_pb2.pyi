@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from slurm_provider.rpc.v1 import access_pb2 as _access_pb2
 from slurm_provider.rpc.v1 import submission_pb2 as _submission_pb2
 import builtins as _builtins
@@ -20,13 +21,32 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _AgentStreamKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AgentStreamKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentStreamKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AGENT_STREAM_KIND_UNSPECIFIED: _AgentStreamKind.ValueType  # 0
+    AGENT_STREAM_KIND_LOGS: _AgentStreamKind.ValueType  # 1
+    AGENT_STREAM_KIND_SHELL: _AgentStreamKind.ValueType  # 2
+    AGENT_STREAM_KIND_TUNNEL: _AgentStreamKind.ValueType  # 3
+
+class AgentStreamKind(_AgentStreamKind, metaclass=_AgentStreamKindEnumTypeWrapper): ...
+
+AGENT_STREAM_KIND_UNSPECIFIED: AgentStreamKind.ValueType  # 0
+AGENT_STREAM_KIND_LOGS: AgentStreamKind.ValueType  # 1
+AGENT_STREAM_KIND_SHELL: AgentStreamKind.ValueType  # 2
+AGENT_STREAM_KIND_TUNNEL: AgentStreamKind.ValueType  # 3
+Global___AgentStreamKind: _TypeAlias = AgentStreamKind  # noqa: Y015
+
 @_typing.final
 class SpawnRequest(_message.Message):
     """What the sidecar, its spawner and its user agents say to one another over
     socket pairs that they inherit. No part of the contract with the façade.
 
-    One packet; the answer carries the sidecar's end of the agent's socket, and
-    says again whose agent it is.
+    One packet; the answer carries the sidecar's ends of the agent's two sockets,
+    that of calls and that of streams, and says again whose agent it is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -195,3 +215,30 @@ class CommandRun(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__returncode) -> _WhichOneofReturnType__returncode | None: ...
 
 Global___CommandRun: _TypeAlias = CommandRun  # noqa: Y015
+
+@_typing.final
+class AgentStreamRequest(_message.Message):
+    """What the sidecar wants a new stream for: one packet on the agent's second
+    socket, with one end of a fresh socket pair. All else is said on that pair, in
+    length-prefixed messages of the kind's own service.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    kind: Global___AgentStreamKind.ValueType
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        kind: Global___AgentStreamKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentStreamRequest: _TypeAlias = AgentStreamRequest  # noqa: Y015

@@ -1,0 +1,1 @@
+"""Sessions with running jobs: who is let in, and the open connections of each."""
