@@ -10,10 +10,10 @@ from slurm_provider.ucloud.ingresses import IngressState, IngressUpdate
 from slurm_provider.ucloud.jobs import JobState
 
 _LINKS = f"""
-    SELECT link_id, domain, category, product, public_links.ucloud_user, public_links.project,
-           public_links.created_at, jobs.job_id, port, state, wished_state
-      FROM public_links
-      LEFT JOIN jobs ON jobs.job_id = public_links.job_id AND jobs.state NOT IN ({FINAL_STATES})
+    SELECT links.link_id, links.domain, links.category, links.product, links.ucloud_user, links.project,
+           links.created_at, links.port, jobs.job_id, jobs.state, jobs.wished_state
+      FROM public_links AS links
+      LEFT JOIN jobs ON jobs.job_id = links.job_id AND jobs.state NOT IN ({FINAL_STATES})
 """  # noqa: S608
 """Each link with the job that holds it: a job that has ended holds none, so nothing need be undone."""
 
@@ -70,11 +70,13 @@ class PublicLinks:
         """Return a link and where it leads, or None."""
         return self._one("link_id = ?", link_id)
 
-    def add(self, links: Iterable[PublicLink]) -> None:
+    def add(self, links: Iterable[PublicLink]) -> list[str]:
         """Write new links, which Core is told to be ready; one that is there already is left as it is.
 
-        Raises LinkTaken, and writes nothing, where a domain or an id belongs to another link.
+        Return the ids of the new ones. Raises LinkTaken, and writes nothing, where a domain or an id
+        belongs to another link.
         """
+        added = []
         with self._file.writing():
             for link in links:
                 known = self.get(link.link_id)
@@ -85,6 +87,8 @@ class PublicLinks:
                 if known is None:
                     self._db.table("public_links").insert({**asdict(link), "job_id": None, "port": None})
                     self._outbox.post_link_update(link.link_id, READY)
+                    added.append(link.link_id)
+        return added
 
     def delete(self, link_ids: Iterable[str]) -> None:
         """Delete links; one that is not there is deleted already.
@@ -106,6 +110,10 @@ class PublicLinks:
         """Queue an update for Core about a link that need not be known."""
         with self._file.writing():
             self._outbox.post_link_update(link_id, update)
+
+    def tell_ready(self, link_id: str) -> None:
+        """Tell Core once more that a link is ready."""
+        self.tell(link_id, READY)
 
     def objection(self, job_id: str, uses: Sequence[LinkUse]) -> str | None:
         """Return why a job cannot have these links now, in words, or None."""
