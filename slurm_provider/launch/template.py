@@ -207,8 +207,8 @@ def _checked(interface: Interface, nodes: object) -> Interface:
     what = "the application's template has an interface"
     if interface.target is not None and not _TARGET.fullmatch(interface.target):
         raise LaunchError(
-            f"{what} named {interface.target[:50]!r}: its name becomes part of a domain, and can have up to 30"
-            " letters, digits and hyphens between them"
+            f"{what} named {interface.target[:50]!r}: its name becomes part of a domain, and can have"
+            " up to 30 letters, digits and hyphens between them"
         )
     if interface.rank < 0 or (isinstance(nodes, int) and interface.rank >= nodes):
         raise LaunchError(f"{what} of rank {interface.rank}, which the job does not have")
