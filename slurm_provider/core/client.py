@@ -59,6 +59,10 @@ class CoreClient:
         """Send job updates (`jobs/control/update`), each the JSON of one item."""
         await self.control("POST", "/api/jobs/control/update", body=bulk(items))
 
+    async def update_links(self, items: Sequence[str]) -> None:
+        """Send updates of public links (`ingresses/control/update`), likewise."""
+        await self.control("POST", "/api/ingresses/control/update", body=bulk(items))
+
     async def charge(self, items: Sequence[str]) -> ChargeAnswer:
         """Charge for usage (`chargeCredits`), each item the JSON of one charge."""
         return await self._charge_call("/api/jobs/control/chargeCredits", items)

@@ -14,6 +14,7 @@ from slurm_provider.facade import (
     choices,
     errors,
     health,
+    ingresses,
     integration,
     jobs,
     notices,
@@ -61,7 +62,7 @@ def create_app(config: FacadeConfig) -> FastAPI:
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh):
+    for room in (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     return app
 

@@ -30,8 +30,8 @@ def support_of(
         native = Support.model_validate(declared.native)
         virtual_machine = VirtualMachineSupport.model_validate(declared.virtualMachine)
     else:
-        docker = _if(not product.virtual_machines and _has_containers(product, config))
-        native = _if(not product.virtual_machines)
+        docker = _if(not product.virtual_machines and _has_containers(product, config), config)
+        native = _if(not product.virtual_machines, config)
         virtual_machine = MACHINE if product.virtual_machines else VirtualMachineSupport()
     return ComputeSupport(
         product=ProductReference(id=product.id, category=product.category, provider=config.provider.id),
@@ -48,8 +48,9 @@ def _has_containers(product: Product, config: FacadeConfig) -> bool:
     return bool(config.images) or config.clusters[product.cluster].containers is not None
 
 
-def _if(possible: bool) -> Support:
-    return PROGRAM.model_copy(update={"enabled": True}) if possible else Support()
+def _if(possible: bool, config: FacadeConfig) -> Support:
+    flags = {"enabled": True, "bindLinkToPort": True if config.public_links else None}
+    return PROGRAM.model_copy(update=flags) if possible else Support()
 
 
 def _in_ucloud(maintenance: Maintenance | None) -> AnnouncedMaintenance | None:

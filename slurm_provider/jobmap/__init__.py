@@ -5,6 +5,7 @@ Times in it are epoch seconds.
 """
 
 from slurm_provider.jobmap.door import Door
+from slurm_provider.jobmap.links import LinkBinding, LinkTaken, PublicLink
 from slurm_provider.jobmap.outbox import Outbox
 from slurm_provider.jobmap.outside import OutsideJob
 from slurm_provider.jobmap.rows import (
@@ -14,9 +15,11 @@ from slurm_provider.jobmap.rows import (
     ClusterRow,
     JobChange,
     JobRow,
+    LinkUse,
     OutboxItem,
     OutboxKind,
     Submission,
+    Target,
     UserMapping,
 )
 from slurm_provider.jobmap.sessions import Session, SessionKind, TooManySessions
@@ -32,14 +35,19 @@ __all__ = [
     "JobChange",
     "JobMap",
     "JobRow",
+    "LinkBinding",
+    "LinkTaken",
+    "LinkUse",
     "Outbox",
     "OutboxItem",
     "OutboxKind",
     "OutsideJob",
+    "PublicLink",
     "Session",
     "SessionKind",
     "Submission",
     "Suspect",
+    "Target",
     "TooManySessions",
     "UnmappedError",
     "UserMapping",
