@@ -1,16 +1,15 @@
 """A cluster as the façade sees it: the calls of its sidecar, with one kind of error."""
 
 import asyncio
-import secrets
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 import grpc.aio
-import structlog
 
 from slurm_provider.config.sections import Cluster as ClusterSection
-from slurm_provider.rpc.endpoints import REQUEST_ID, open_channel
+from slurm_provider.rpc.calls import ClusterRefused, ClusterUnavailable, call_options, unavailable
+from slurm_provider.rpc.endpoints import open_channel
+from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
 from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest
@@ -32,19 +31,9 @@ from slurm_provider.rpc.v1.submission_pb2 import CancelRequest, SubmitRequest, S
 from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 
 CONNECT_TIMEOUT_SECONDS = 2.0
-CALL_TIMEOUT_SECONDS = 90.0
-"""Above the time-out of the sidecar's own Slurm commands."""
 KEYS_TIMEOUT_SECONDS = 30.0
 CANCEL_TIMEOUT_SECONDS = 30.0
 """A cancellation is asked for again at every tick."""
-
-
-class ClusterUnavailable(Exception):
-    """Sidecar or Slurm gave no complete answer: nothing may be concluded, of a submission least of all."""
-
-
-class ClusterRefused(Exception):
-    """Slurm does not do what was asked; the text is its reason."""
 
 
 class Cluster:
@@ -58,9 +47,11 @@ class Cluster:
         self._operation = OperationServiceStub(self._channel)
         self._access = AccessServiceStub(self._channel)
         self._shape = ShapeServiceStub(self._channel)
+        self.tunnels = Tunnels(config, self._channel)
 
     async def close(self) -> None:
         """Close the connection."""
+        await self.tunnels.close()
         await self._channel.close()
 
     async def connected(self) -> None:
@@ -74,23 +65,23 @@ class Cluster:
     async def submit(self, request: SubmitRequest) -> SubmitResponse:
         """Submit a job."""
         try:
-            return await self._submission.Submit(request, **_call())
+            return await self._submission.Submit(request, **call_options())
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def cancel(self, local_user: str, slurm_id: int) -> None:
         """Ask Slurm to end a job, as its owner."""
         request = CancelRequest(local_user=local_user, slurm_id=slurm_id)
         try:
-            await self._submission.Cancel(request, **_call(CANCEL_TIMEOUT_SECONDS))
+            await self._submission.Cancel(request, **call_options(CANCEL_TIMEOUT_SECONDS))
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def set_time_limit(self, local_user: str, slurm_id: int, seconds: int) -> None:
         """Set a job's time limit; raise ClusterRefused when Slurm does not."""
         request = SetTimeLimitRequest(local_user=local_user, slurm_id=slurm_id, time_limit_seconds=seconds)
         try:
-            await self._operation.SetTimeLimit(request, **_call())
+            await self._operation.SetTimeLimit(request, **call_options())
         except grpc.aio.AioRpcError as error:
             raise _refused_or_unavailable(error) from error
 
@@ -98,7 +89,7 @@ class Cluster:
         """Stop a job for a while, or let it go on; raise ClusterRefused when Slurm does not."""
         request = ChangeProgressRequest(local_user=local_user, slurm_id=slurm_id, progress=progress)
         try:
-            await self._operation.ChangeProgress(request, **_call())
+            await self._operation.ChangeProgress(request, **call_options())
         except grpc.aio.AioRpcError as error:
             raise _refused_or_unavailable(error) from error
 
@@ -106,9 +97,9 @@ class Cluster:
         """Let the owners of these keys log in as a local user; raise ClusterRefused when that cannot be."""
         request = SetAuthorizedKeysRequest(local_user=local_user, label=label, keys=keys)
         try:
-            answer = await self._access.SetAuthorizedKeys(request, **_call(KEYS_TIMEOUT_SECONDS))
+            answer = await self._access.SetAuthorizedKeys(request, **call_options(KEYS_TIMEOUT_SECONDS))
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         if answer.refusal:
             raise ClusterRefused(answer.refusal)
 
@@ -117,11 +108,11 @@ class Cluster:
         try:
             return [
                 job
-                async for chunk in self._queue.ListLiveJobs(ListLiveJobsRequest(name=name), **_call())
+                async for chunk in self._queue.ListLiveJobs(ListLiveJobsRequest(name=name), **call_options())
                 for job in chunk.jobs
             ]
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def accounting(
         self, since: int, *, slurm_ids: Sequence[int] = (), name: str = ""
@@ -131,50 +122,44 @@ class Cluster:
         try:
             return [
                 record
-                async for chunk in self._queue.ListAccounting(request, **_call())
+                async for chunk in self._queue.ListAccounting(request, **call_options())
                 for record in chunk.records
             ]
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def nodes(self) -> list[Node]:
         """Return what each node has, and how much of it is in use."""
         try:
             return [
                 node
-                async for chunk in self._queue.ListNodes(ListNodesRequest(), **_call())
+                async for chunk in self._queue.ListNodes(ListNodesRequest(), **call_options())
                 for node in chunk.nodes
             ]
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def describe_jobs(self, slurm_ids: Sequence[int]) -> list[JobShape]:
         """Return what some jobs take up; those that slurmctld no longer knows are left out."""
         try:
-            response = await self._shape.DescribeJobs(DescribeJobsRequest(slurm_ids=slurm_ids), **_call())
+            request = DescribeJobsRequest(slurm_ids=slurm_ids)
+            response = await self._shape.DescribeJobs(request, **call_options())
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         return list(response.jobs)
 
     async def limits(self) -> Limits:
         """Return what partitions, QOS and associations allow."""
         try:
-            return await self._queue.GetLimits(GetLimitsRequest(), **_call())
+            return await self._queue.GetLimits(GetLimitsRequest(), **call_options())
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
-
-
-def _call(timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> dict[str, Any]:
-    """Return a call's time-out and its request id: that of the HTTP request, or a new one."""
-    request_id = structlog.contextvars.get_contextvars().get("request_id") or secrets.token_hex(8)
-    return {"timeout": timeout_seconds, "metadata": ((REQUEST_ID, request_id),)}
-
-
-def _unavailable(error: grpc.aio.AioRpcError) -> ClusterUnavailable:
-    return ClusterUnavailable(f"{error.details() or 'no answer'} ({error.code().name})")
+            raise unavailable(error) from error
 
 
 def _refused_or_unavailable(error: grpc.aio.AioRpcError) -> ClusterRefused | ClusterUnavailable:
     if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
         return ClusterRefused(error.details() or error.code().name)
-    return _unavailable(error)
+    return unavailable(error)
+
+
+__all__ = ["Cluster", "ClusterRefused", "ClusterUnavailable"]
