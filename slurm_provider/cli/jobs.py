@@ -54,10 +54,14 @@ def show(
     console.print("\ntold to Core", style="bold")
     for item in history["outbox"]:
         status = "delivered" if item["delivered_at"] else "refused" if item["refused_at"] else "waiting"
-        body = item["body"].get("update") or {k: v for k, v in item["body"].items() if k != "id"}
-        said = ", ".join(f"{k}={v}" for k, v in body.items() if v not in (None, 0))
         reason = f" ({item['last_error']})" if item["last_error"] else ""
-        console.print(f"{status:10} {item['kind']:7} {said}{reason}", highlight=False)
+        console.print(f"{status:10} {item['kind']:7} {said(item['body'])}{reason}", highlight=False)
+
+
+def said(body: dict[str, Any]) -> str:
+    """Return the fields of an update, a charge or a total that say something."""
+    inner = body.get("update") or {name: value for name, value in body.items() if name != "id"}
+    return ", ".join(f"{name}={value}" for name, value in inner.items() if value not in (None, 0))
 
 
 def print_json(value: Any) -> None:

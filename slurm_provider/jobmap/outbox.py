@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.rows import OutboxItem, OutboxKind
@@ -85,6 +86,36 @@ class Outbox:
     def refused(self, items: Iterable[OutboxItem], error: str) -> None:
         """Note that Core will never take these items."""
         self._note(items, {"refused_at": self._file.now(), "last_error": error})
+
+    # for people
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Return what Core has not taken, in order: what waits, and what it refused for good."""
+        return list(
+            self._file.db.query(
+                "SELECT id, job_id, kind, iif(refused_at IS NULL, 'waiting', 'refused') AS status, tries,"
+                " datetime(created_at, 'unixepoch') AS created, last_error, json(body) AS body"
+                " FROM outbox WHERE delivered_at IS NULL ORDER BY id"
+            )
+        )
+
+    def retry(self, ids: Collection[int]) -> list[int]:
+        """Let refused items be sent again, as if they were new; return which of them are."""
+        return self._change(ids, "refused_at = NULL, tries = 0, last_error = NULL", "refused_at IS NOT NULL")
+
+    def drop(self, ids: Collection[int]) -> list[int]:
+        """Let waiting items never be sent; return which of them are dropped."""
+        reason = "last_error = 'dropped by an administrator'"
+        return self._change(ids, f"refused_at = {self._file.now()}, {reason}", "refused_at IS NULL")
+
+    def _change(self, ids: Collection[int], columns: str, where: str) -> list[int]:
+        with self._file.writing():
+            rows = self._file.db.query(
+                f"UPDATE outbox SET {columns} WHERE delivered_at IS NULL AND {where}"  # noqa: S608
+                " AND id IN (SELECT value FROM json_each(?)) RETURNING id",
+                [json.dumps(list(ids))],
+            )
+            return [row["id"] for row in rows]
 
     def _note(self, items: Iterable[OutboxItem], columns: dict[str, object]) -> None:
         with self._file.writing():

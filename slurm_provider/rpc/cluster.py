@@ -16,6 +16,7 @@ from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress,
 from slurm_provider.rpc.v1.operation_pb2_grpc import OperationServiceStub
 from slurm_provider.rpc.v1.queue_pb2 import (
     AccountingRecord,
+    CheckSightRequest,
     GetLimitsRequest,
     Limits,
     ListAccountingRequest,
@@ -147,6 +148,15 @@ class Cluster:
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
         return list(response.jobs)
+
+    async def check_sight(self) -> None:
+        """Raise ClusterUnavailable unless the lists of jobs hold every job there is."""
+        try:
+            answer = await self._queue.CheckSight(CheckSightRequest(), **_call())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from error
+        if answer.impairment:
+            raise ClusterUnavailable(answer.impairment)
 
     async def limits(self) -> Limits:
         """Return what partitions, QOS and associations allow."""
