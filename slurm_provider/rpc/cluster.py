@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-import grpc
 import grpc.aio
 
 from slurm_provider.config.sections import Cluster as ClusterSection
-from slurm_provider.rpc.calls import ClusterRefused, ClusterUnavailable, call_options, unavailable
 from slurm_provider.rpc.endpoints import open_channel
+from slurm_provider.rpc.errors import ClusterRefused, ClusterUnavailable, refused_or_unavailable, unavailable
+from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
@@ -31,7 +32,11 @@ from slurm_provider.rpc.v1.shape_pb2_grpc import ShapeServiceStub
 from slurm_provider.rpc.v1.submission_pb2 import CancelRequest, SubmitRequest, SubmitResponse
 from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 
+__all__ = ["Cluster", "ClusterRefused", "ClusterUnavailable"]
+
 CONNECT_TIMEOUT_SECONDS = 2.0
+CALL_TIMEOUT_SECONDS = 90.0
+"""Above the time-out of the sidecar's own Slurm commands."""
 KEYS_TIMEOUT_SECONDS = 30.0
 CANCEL_TIMEOUT_SECONDS = 30.0
 """A cancellation is asked for again at every tick."""
@@ -66,7 +71,7 @@ class Cluster:
     async def submit(self, request: SubmitRequest) -> SubmitResponse:
         """Submit a job."""
         try:
-            return await self._submission.Submit(request, **call_options())
+            return await self._submission.Submit(request, **_call())
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
 
@@ -74,7 +79,7 @@ class Cluster:
         """Ask Slurm to end a job, as its owner."""
         request = CancelRequest(local_user=local_user, slurm_id=slurm_id)
         try:
-            await self._submission.Cancel(request, **call_options(CANCEL_TIMEOUT_SECONDS))
+            await self._submission.Cancel(request, **_call(CANCEL_TIMEOUT_SECONDS))
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
 
@@ -82,23 +87,23 @@ class Cluster:
         """Set a job's time limit; raise ClusterRefused when Slurm does not."""
         request = SetTimeLimitRequest(local_user=local_user, slurm_id=slurm_id, time_limit_seconds=seconds)
         try:
-            await self._operation.SetTimeLimit(request, **call_options())
+            await self._operation.SetTimeLimit(request, **_call())
         except grpc.aio.AioRpcError as error:
-            raise _refused_or_unavailable(error) from error
+            raise refused_or_unavailable(error) from error
 
     async def change_progress(self, local_user: str, slurm_id: int, progress: Progress.ValueType) -> None:
         """Stop a job for a while, or let it go on; raise ClusterRefused when Slurm does not."""
         request = ChangeProgressRequest(local_user=local_user, slurm_id=slurm_id, progress=progress)
         try:
-            await self._operation.ChangeProgress(request, **call_options())
+            await self._operation.ChangeProgress(request, **_call())
         except grpc.aio.AioRpcError as error:
-            raise _refused_or_unavailable(error) from error
+            raise refused_or_unavailable(error) from error
 
     async def set_authorized_keys(self, local_user: str, label: str, keys: Sequence[str]) -> None:
         """Let the owners of these keys log in as a local user; raise ClusterRefused when that cannot be."""
         request = SetAuthorizedKeysRequest(local_user=local_user, label=label, keys=keys)
         try:
-            answer = await self._access.SetAuthorizedKeys(request, **call_options(KEYS_TIMEOUT_SECONDS))
+            answer = await self._access.SetAuthorizedKeys(request, **_call(KEYS_TIMEOUT_SECONDS))
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
         if answer.refusal:
@@ -109,7 +114,7 @@ class Cluster:
         try:
             return [
                 job
-                async for chunk in self._queue.ListLiveJobs(ListLiveJobsRequest(name=name), **call_options())
+                async for chunk in self._queue.ListLiveJobs(ListLiveJobsRequest(name=name), **_call())
                 for job in chunk.jobs
             ]
         except grpc.aio.AioRpcError as error:
@@ -123,7 +128,7 @@ class Cluster:
         try:
             return [
                 record
-                async for chunk in self._queue.ListAccounting(request, **call_options())
+                async for chunk in self._queue.ListAccounting(request, **_call())
                 for record in chunk.records
             ]
         except grpc.aio.AioRpcError as error:
@@ -134,7 +139,7 @@ class Cluster:
         try:
             return [
                 node
-                async for chunk in self._queue.ListNodes(ListNodesRequest(), **call_options())
+                async for chunk in self._queue.ListNodes(ListNodesRequest(), **_call())
                 for node in chunk.nodes
             ]
         except grpc.aio.AioRpcError as error:
@@ -143,8 +148,7 @@ class Cluster:
     async def describe_jobs(self, slurm_ids: Sequence[int]) -> list[JobShape]:
         """Return what some jobs take up; those that slurmctld no longer knows are left out."""
         try:
-            request = DescribeJobsRequest(slurm_ids=slurm_ids)
-            response = await self._shape.DescribeJobs(request, **call_options())
+            response = await self._shape.DescribeJobs(DescribeJobsRequest(slurm_ids=slurm_ids), **_call())
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
         return list(response.jobs)
@@ -154,22 +158,18 @@ class Cluster:
         try:
             answer = await self._queue.CheckSight(CheckSightRequest(), **_call())
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         if answer.impairment:
             raise ClusterUnavailable(answer.impairment)
 
     async def limits(self) -> Limits:
         """Return what partitions, QOS and associations allow."""
         try:
-            return await self._queue.GetLimits(GetLimitsRequest(), **call_options())
+            return await self._queue.GetLimits(GetLimitsRequest(), **_call())
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
 
 
-def _refused_or_unavailable(error: grpc.aio.AioRpcError) -> ClusterRefused | ClusterUnavailable:
-    if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
-        return ClusterRefused(error.details() or error.code().name)
-    return unavailable(error)
-
-
-__all__ = ["Cluster", "ClusterRefused", "ClusterUnavailable"]
+def _call(timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> dict[str, Any]:
+    """Return a call's time-out and its request id."""
+    return {"timeout": timeout_seconds, "metadata": metadata()}

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from slurm_provider.config.sections import Cluster as ClusterSection
-from slurm_provider.rpc.calls import ClusterUnavailable, call_options, unavailable
+from slurm_provider.rpc.errors import ClusterUnavailable, unavailable
 from slurm_provider.rpc.relay import (
     PIECE_BYTES,
     Ends,
@@ -20,6 +20,7 @@ from slurm_provider.rpc.relay import (
     tls_context,
     unix_relay,
 )
+from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.v1.tunnel_pb2 import OpenTunnelRequest, ReadReplicaFileRequest
 from slurm_provider.rpc.v1.tunnel_pb2_grpc import TunnelServiceStub
 
@@ -89,7 +90,7 @@ class Tunnels:
         else:
             request.port_file = port
         try:
-            answer = await self._stub.Open(request, **call_options(OPEN_TIMEOUT_SECONDS))
+            answer = await self._stub.Open(request, timeout=OPEN_TIMEOUT_SECONDS, metadata=metadata())
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from error
         try:
@@ -108,7 +109,10 @@ class Tunnels:
             name=name,
         )
         try:
-            return (await self._stub.ReadReplicaFile(request, **call_options(OPEN_TIMEOUT_SECONDS))).text
+            answer = await self._stub.ReadReplicaFile(
+                request, timeout=OPEN_TIMEOUT_SECONDS, metadata=metadata()
+            )
+            return answer.text
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from error
 

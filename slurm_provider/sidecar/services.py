@@ -68,7 +68,7 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
         When the agent ends before it answers, so does this call: its sbatch may still be running.
         """
         start_before = time.monotonic() + (request.start_within_seconds or DEFAULT_START_WITHIN_SECONDS)
-        call = AgentRequest(request_id=request_id(context), submit=request, start_before=start_before)
+        call = AgentRequest(request_id=_request_id(context), submit=request, start_before=start_before)
         try:
             return (await self._call(request.local_user, call, context, job_name=request.name)).submit
         except AgentRefused as error:
@@ -82,7 +82,7 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
         self, request: submission_pb2.CancelRequest, context: Context
     ) -> submission_pb2.CancelResponse:
         """Ask Slurm to end a job."""
-        call = AgentRequest(request_id=request_id(context), cancel=request)
+        call = AgentRequest(request_id=_request_id(context), cancel=request)
         try:
             return (await self._call(request.local_user, call, context)).cancel
         except AgentRefused as error:
@@ -232,8 +232,7 @@ async def _unavailable(context: Context, error: Exception) -> NoReturn:
     await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
 
-def request_id(context: Context) -> str:
-    """Return the id that joins the log lines of the two programs."""
+def _request_id(context: Context) -> str:
     metadata = dict(context.invocation_metadata() or ())
     return str(metadata.get(REQUEST_ID, ""))
 
@@ -248,7 +247,7 @@ def _log_runs(runs: Iterable[CommandRun], context: Context, **facts: str) -> Non
             returncode=returncode,
             seconds=round(run.seconds, 3),
             stderr=run.stderr.strip(),
-            request_id=request_id(context),
+            request_id=_request_id(context),
             **facts,
         )
 

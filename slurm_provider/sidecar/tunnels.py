@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 
+from slurm_provider.rpc.endpoints import REQUEST_ID
 from slurm_provider.rpc.v1 import tunnel_pb2, tunnel_pb2_grpc
 from slurm_provider.rpc.v1.agent_pb2 import (
     AgentRequest,
@@ -15,9 +16,9 @@ from slurm_provider.rpc.v1.agent_pb2 import (
 )
 from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents, SpawnerGone
 from slurm_provider.sidecar.descriptors import frame, receive_with, send_with
-from slurm_provider.sidecar.services import Context, request_id
 from slurm_provider.sidecar.tickets import Tickets, TooManyTickets
 
+Context = grpc.aio.ServicerContext[Any, Any]
 OPEN_TIMEOUT_SECONDS = 40.0
 _CODES = {
     "not_running": grpc.StatusCode.NOT_FOUND,
@@ -57,7 +58,7 @@ class TunnelService(tunnel_pb2_grpc.TunnelServiceServicer):
         self, request: tunnel_pb2.OpenTunnelRequest, context: Context
     ) -> tuple[AgentTunnelResponse, socket.socket | None]:
         kind = AgentStreamKind.AGENT_STREAM_KIND_TUNNEL
-        opening = AgentStreamRequest(request_id=request_id(context), kind=kind)
+        opening = AgentStreamRequest(request_id=_request_id(context), kind=kind)
         async with self._agents.stream(request.local_user, opening) as stream:
             await send_with(stream, frame(request), None)
             data, descriptor = await receive_with(stream)
@@ -70,7 +71,7 @@ class TunnelService(tunnel_pb2_grpc.TunnelServiceServicer):
         self, request: tunnel_pb2.ReadReplicaFileRequest, context: Context
     ) -> tunnel_pb2.ReadReplicaFileResponse:
         """Return what a replica has written into one of its small files."""
-        call = AgentRequest(request_id=request_id(context), read_replica_file=request)
+        call = AgentRequest(request_id=_request_id(context), read_replica_file=request)
         try:
             response = await self._agents.call(request.local_user, call)
         except (AgentRefused, AgentGone, SpawnerGone) as error:
@@ -93,3 +94,7 @@ async def _abort(context: Context, error: Exception) -> NoReturn:
     refused = isinstance(error, AgentRefused)
     code = grpc.StatusCode.PERMISSION_DENIED if refused else grpc.StatusCode.UNAVAILABLE
     await context.abort(code, str(error) or "the job's node did not answer in time")
+
+
+def _request_id(context: Context) -> str:
+    return str(dict(context.invocation_metadata() or ()).get(REQUEST_ID, ""))
