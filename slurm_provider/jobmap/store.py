@@ -8,6 +8,7 @@ from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.output import Outputs
 from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
     Attempt,
@@ -57,6 +58,7 @@ class JobMap:
         self.sessions = Sessions(self._file)
         self.suspects = Suspects(self._file)
         self.outside = OutsideJobs(self._file)
+        self.outputs = Outputs(self._file)
         if usage_of is not None:
             self._report_waiting_charges()
 
