@@ -13,6 +13,7 @@ from slurm_provider.facade import (
     attachments,
     choices,
     errors,
+    follow,
     health,
     ingresses,
     integration,
@@ -23,6 +24,7 @@ from slurm_provider.facade import (
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
 from slurm_provider.facade.gateway import start_gateway
+from slurm_provider.facade.logs.hubs import Hubs
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions import calls as sessions
@@ -43,10 +45,13 @@ from slurm_provider.ucloud.bulk import ErrorMessage
 def create_app(config: FacadeConfig) -> FastAPI:
     """Return the façade. Its lifespan opens the job map and runs the tracker."""
 
+    public_key = load_public_key(config.core.public_key_file.read_text())
+    core_token = CoreToken(public_key, config.core.issuer)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _start(config, stack)
+            app.state.services = await _start(config, core_token, stack)
             yield
 
     app = FastAPI(
@@ -56,19 +61,19 @@ def create_app(config: FacadeConfig) -> FastAPI:
         strict_content_type=False,
         responses={"4XX": {"model": ErrorMessage, "description": "Refused, and why"}},
     )
-    public_key = load_public_key(config.core.public_key_file.read_text())
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
-    app.add_middleware(OnlyCore, token=CoreToken(public_key, config.core.issuer))
+    app.add_middleware(OnlyCore, token=core_token)
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
     for room in (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
+    app.include_router(follow.router, prefix=f"/ucloud/jobs.provider.{config.provider.id}")
     return app
 
 
-async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
+async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitStack) -> Services:
     usage = partial(usage_of, config.provider.id) if config.core.era is Era.TODAY else None
     jobmap = await Door.open(config.jobmap.path, time.time, usage)
     stack.push_async_callback(jobmap.close)
@@ -83,6 +88,7 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
     tracker = Tracker(config, jobmap, core, clusters, tagger)
     services = Services(
         config=config,
+        core_token=core_token,
         jobmap=jobmap,
         clusters=clusters,
         tracker=tracker,
@@ -92,9 +98,11 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,
         living=LivingSessions(jobmap, config.sessions.connections_per_session),
+        hubs=Hubs(jobmap, clusters),
         clock=time.time,
     )
     stack.push_async_callback(services.living.close)
+    stack.push_async_callback(services.hubs.close)
     await tracker.start()
     stack.push_async_callback(tracker.close)
     await services.ssh.start()

@@ -11,6 +11,8 @@ from slurm_provider.rpc.endpoints import open_channel
 from slurm_provider.rpc.errors import ClusterRefused, ClusterUnavailable, refused_or_unavailable, unavailable
 from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.tunnels import Tunnels
+from slurm_provider.rpc.logs import Logs
+from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
 from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest
@@ -54,6 +56,7 @@ class Cluster:
         self._access = AccessServiceStub(self._channel)
         self._shape = ShapeServiceStub(self._channel)
         self.tunnels = Tunnels(config, self._channel)
+        self.logs = Logs(self._channel)
 
     async def close(self) -> None:
         """Close the connection."""

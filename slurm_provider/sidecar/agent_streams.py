@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from slurm_provider.rpc.v1.agent_pb2 import AgentStreamKind, AgentStreamRequest
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.tunnel_stream import serve_tunnel
+from slurm_provider.sidecar.log_stream import serve_logs
 
 PACKET_BYTES = 4096
 
@@ -16,6 +17,7 @@ Handler = Callable[[socket.socket, Runner], Awaitable[None]]
 
 HANDLERS: Mapping["AgentStreamKind.ValueType", Handler] = {
     AgentStreamKind.AGENT_STREAM_KIND_TUNNEL: serve_tunnel,
+    AgentStreamKind.AGENT_STREAM_KIND_LOGS: serve_logs,
 }
 
 
