@@ -18,12 +18,14 @@ from slurm_provider.facade import (
     jobs,
     notices,
     products,
+    shells,
     ssh,
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions import calls as sessions
+from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
@@ -61,7 +63,7 @@ def create_app(config: FacadeConfig) -> FastAPI:
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh):
+    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh, shells):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     return app
 
@@ -79,6 +81,7 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         stack.push_async_callback(cache.close)
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
     tracker = Tracker(config, jobmap, core, clusters, tagger)
+    living = LivingSessions(jobmap, config.sessions.connections_per_session)
     services = Services(
         config=config,
         jobmap=jobmap,
@@ -89,10 +92,13 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,
-        living=LivingSessions(jobmap, config.sessions.connections_per_session),
+        living=living,
+        kept=KeptTerminals(jobmap, clusters, living, config.sessions.reconnect_seconds),
         clock=time.time,
     )
     stack.push_async_callback(services.living.close)
+    await services.kept.start(time.time())
+    stack.push_async_callback(services.kept.close)
     await tracker.start()
     stack.push_async_callback(tracker.close)
     await services.ssh.start()

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from slurm_provider.config import FacadeConfig
+from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
@@ -32,6 +33,7 @@ class Services:
     ssh: SshAccess
     utilization: dict[str, UtilizationCache]
     living: LivingSessions
+    kept: KeptTerminals
     clock: Callable[[], float]
     """Gives the epoch second."""
 

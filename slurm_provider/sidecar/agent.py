@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pwd
 import signal
 import socket
 import sys
@@ -24,6 +23,8 @@ from slurm_provider.sidecar.authorized_keys import KeysRefused, set_keys
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.job_folder import FolderRefused, prepare
+from slurm_provider.sidecar.own_user import check_user
+from slurm_provider.sidecar.shell_stream import close_shell
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch
 from slurm_provider.slurm.scancel import Scancel
@@ -57,6 +58,10 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
                 check_user(request.set_authorized_keys.local_user)
                 installed = await set_authorized_keys(request.set_authorized_keys)
                 response.set_authorized_keys.CopyFrom(installed)
+            case "close_shell":
+                check_user(request.close_shell.local_user)
+                await close_shell(request.close_shell.key)
+                response.close_shell.SetInParent()
             case other:
                 response.failure = f"the agent does not know the call {other}"
     except SlurmUnavailable as error:
@@ -66,13 +71,6 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
     response.commands.extend(runs)
     write_message(writer, response)
     await writer.drain()
-
-
-def check_user(local_user: str) -> None:
-    """Raise PermissionError for a call that is meant for another user's agent."""
-    own = pwd.getpwuid(os.getuid()).pw_name
-    if local_user != own:
-        raise PermissionError(f"this is the agent of '{own}', not of '{local_user}'")
 
 
 async def submit(
@@ -114,7 +112,8 @@ async def set_authorized_keys(request: SetAuthorizedKeysRequest) -> SetAuthorize
 
 def main() -> None:
     """Serve on two sockets, that of calls and that of streams; the third argument is a command's time-out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not ignored, or the programs in terminals would not hear Ctrl-C.
+    signal.signal(signal.SIGINT, lambda *_: None)
     os.umask(0o027)
     runner = Runner(dict(os.environ), float(sys.argv[3]))
     with socket.socket(fileno=int(sys.argv[1])) as calls, socket.socket(fileno=int(sys.argv[2])) as streams:

@@ -26,6 +26,8 @@ from slurm_provider.rpc.v1 import (
     queue_pb2_grpc,
     shape_pb2,
     shape_pb2_grpc,
+    shell_pb2,
+    shell_pb2_grpc,
     submission_pb2,
     submission_pb2_grpc,
 )
@@ -34,6 +36,7 @@ from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.sidecar.shapes import ShapeService
+from slurm_provider.sidecar.shells import ShellService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
@@ -45,6 +48,7 @@ SERVICES = (
     queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
     shape_pb2.DESCRIPTOR.services_by_name["ShapeService"].full_name,
+    shell_pb2.DESCRIPTOR.services_by_name["ShellService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -64,6 +68,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
     operation_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operator), server)
     shape_pb2_grpc.add_ShapeServiceServicer_to_server(ShapeService(operator), server)
+    shell_pb2_grpc.add_ShellServiceServicer_to_server(ShellService(agents), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)
