@@ -20,6 +20,7 @@ from slurm_provider.facade import (
     jobs,
     notices,
     products,
+    shells,
     ssh,
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
@@ -28,6 +29,7 @@ from slurm_provider.facade.logs.hubs import Hubs
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions import calls as sessions
+from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
@@ -68,6 +70,7 @@ def create_app(config: FacadeConfig) -> FastAPI:
     errors.install(app)
     app.include_router(health.router)
     for room in (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh):
+    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh, shells):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     app.include_router(follow.router, prefix=f"/ucloud/jobs.provider.{config.provider.id}")
     return app
@@ -86,6 +89,7 @@ async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitSt
         stack.push_async_callback(cache.close)
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
     tracker = Tracker(config, jobmap, core, clusters, tagger)
+    living = LivingSessions(jobmap, config.sessions.connections_per_session)
     services = Services(
         config=config,
         core_token=core_token,
@@ -103,6 +107,13 @@ async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitSt
     )
     stack.push_async_callback(services.living.close)
     stack.push_async_callback(services.hubs.close)
+        living=living,
+        kept=KeptTerminals(jobmap, clusters, living, config.sessions.reconnect_seconds),
+        clock=time.time,
+    )
+    stack.push_async_callback(services.living.close)
+    await services.kept.start(time.time())
+    stack.push_async_callback(services.kept.close)
     await tracker.start()
     stack.push_async_callback(tracker.close)
     await services.ssh.start()

@@ -13,6 +13,7 @@ from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.logs import Logs
 from slurm_provider.rpc.request_id import metadata
+from slurm_provider.rpc.shells import Shells
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
 from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest
@@ -57,6 +58,7 @@ class Cluster:
         self._shape = ShapeServiceStub(self._channel)
         self.tunnels = Tunnels(config, self._channel)
         self.logs = Logs(self._channel)
+        self.shells = Shells(self._channel)
 
     async def close(self) -> None:
         """Close the connection."""

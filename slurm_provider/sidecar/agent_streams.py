@@ -9,6 +9,7 @@ from slurm_provider.rpc.v1.agent_pb2 import AgentStreamKind, AgentStreamRequest
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.tunnel_stream import serve_tunnel
 from slurm_provider.sidecar.log_stream import serve_logs
+from slurm_provider.sidecar.shell_stream import serve_shell
 
 PACKET_BYTES = 4096
 
@@ -18,6 +19,7 @@ Handler = Callable[[socket.socket, Runner], Awaitable[None]]
 HANDLERS: Mapping["AgentStreamKind.ValueType", Handler] = {
     AgentStreamKind.AGENT_STREAM_KIND_TUNNEL: serve_tunnel,
     AgentStreamKind.AGENT_STREAM_KIND_LOGS: serve_logs,
+    AgentStreamKind.AGENT_STREAM_KIND_SHELL: serve_shell,
 }
 
 

@@ -28,6 +28,8 @@ from slurm_provider.rpc.v1 import (
     queue_pb2_grpc,
     shape_pb2,
     shape_pb2_grpc,
+    shell_pb2,
+    shell_pb2_grpc,
     submission_pb2,
     submission_pb2_grpc,
     tunnel_pb2,
@@ -42,6 +44,7 @@ from slurm_provider.sidecar.services import OperationService, QueueService, Subm
 from slurm_provider.sidecar.shapes import ShapeService
 from slurm_provider.sidecar.tickets import Tickets
 from slurm_provider.sidecar.tunnels import TunnelService
+from slurm_provider.sidecar.shells import ShellService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
@@ -55,6 +58,7 @@ SERVICES = (
     shape_pb2.DESCRIPTOR.services_by_name["ShapeService"].full_name,
     tunnel_pb2.DESCRIPTOR.services_by_name["TunnelService"].full_name,
     logs_pb2.DESCRIPTOR.services_by_name["LogService"].full_name,
+    shell_pb2.DESCRIPTOR.services_by_name["ShellService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -77,6 +81,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     tickets = Tickets()
     tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(TunnelService(agents, tickets), server)
     logs_pb2_grpc.add_LogServiceServicer_to_server(LogService(agents), server)
+    shell_pb2_grpc.add_ShellServiceServicer_to_server(ShellService(agents), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)
