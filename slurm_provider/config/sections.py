@@ -39,6 +39,16 @@ def _endpoint(address: str) -> str:
     raise ValueError("must be unix:/path/of/socket or tcp:host:port")
 
 
+def check_relay(sidecar: str, relay: str | None) -> None:
+    """Raise ValueError for a relay that cannot stand beside this address of the sidecar."""
+    if relay is None:
+        return
+    if sidecar.startswith("unix:"):
+        raise ValueError("relay is for a sidecar behind tcp:; beside a Unix socket it has its own")
+    if not relay.startswith("tcp:") or relay == sidecar:
+        raise ValueError("relay must be a tcp:host:port of its own")
+
+
 def _there(path: Path) -> Path:
     try:
         there = path.is_file()
@@ -144,6 +154,8 @@ class Cluster(Section):
 
     sidecar: Endpoint
     tls: Tls | None = None
+    relay: Endpoint | None = None
+    """The sidecar's `relay`, where it is reached over tcp:; web applications and desktops need it there."""
     job_folder: JobFolder = "~/ucloud-jobs/{job}"
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
     containers: Containers | None = None
@@ -159,6 +171,7 @@ class Cluster(Section):
             raise ValueError(
                 "a sidecar behind tcp: needs the keys of [clusters.NAME.tls]; plain TCP is not spoken"
             )
+        check_relay(self.sidecar, self.relay)
         return self
 
 
@@ -259,6 +272,8 @@ class Sidecar(Section):
 
     listen: Endpoint = "unix:/run/slurm-provider/sidecar.sock"
     tls: Tls | None = None
+    relay: Endpoint | None = None
+    """With tcp: another tcp:host:port beside `listen`, for the bytes of web applications and desktops."""
     user: str = "slurm-provider-sidecar"
     """The service user, a Slurm Operator; the program becomes this user when it is started as root."""
     min_uid: int = Field(default=1000, ge=1)
@@ -278,6 +293,7 @@ class Sidecar(Section):
     def _encrypted(self) -> Self:
         if self.listen.startswith("tcp:") and self.tls is None:
             raise ValueError("listening on tcp: needs the keys of [sidecar.tls]; plain TCP is not spoken")
+        check_relay(self.listen, self.relay)
         return self
 
 

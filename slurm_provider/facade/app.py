@@ -22,6 +22,7 @@ from slurm_provider.facade import (
     ssh,
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
+from slurm_provider.facade.gateway import start_gateway
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions import calls as sessions
@@ -101,4 +102,5 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(tracker.close)
     await services.ssh.start()
     stack.push_async_callback(services.ssh.close)
+    await start_gateway(services, stack)
     return services

@@ -76,6 +76,11 @@ class JobMap:
         """Return the jobs of a cluster whose end has not been told yet."""
         return list(self._jobs(f"cluster = ? AND state NOT IN ({FINAL_STATES})", [cluster]))
 
+    def jobs_since(self, cluster: str, since: int) -> list[JobRow]:
+        """Return the jobs of a cluster that live, or ended at or after an epoch second."""
+        where = f"cluster = ? AND (ended_at >= ? OR state NOT IN ({FINAL_STATES}))"
+        return list(self._jobs(where, [cluster, since]))
+
     def attempts(self, cluster: str) -> dict[str, list[Attempt]]:
         """Return the attempts of each open job of a cluster, since its last restart, oldest first."""
         open_jobs = f"SELECT job_id, restart FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608

@@ -22,7 +22,7 @@ def prepare(request: SubmitRequest, home: Path) -> tuple[Path, str]:
         _check(confined)
     if request.HasField("image"):
         _check_image(request.image)
-    folder = _expand(request.folder, home)
+    folder = expand(request.folder, home)
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     control = folder / request.control_folder
     control.mkdir(mode=0o700, exist_ok=True)
@@ -48,7 +48,8 @@ def _check_parents(folder: Path) -> None:
             raise FolderRefused(f"the folder {path} could be another user's: anybody can write to {parent}")
 
 
-def _expand(folder: str, home: Path) -> Path:
+def expand(folder: str, home: Path) -> Path:
+    """Return a folder below the user's home where it begins with `~/`; raise FolderRefused for odd ones."""
     path = home / folder.removeprefix("~/") if folder.startswith("~/") else Path(folder)
     if not path.is_absolute() or ".." in path.parts:
         raise FolderRefused(f"the folder {folder} is not absolute")
