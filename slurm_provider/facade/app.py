@@ -36,6 +36,7 @@ from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.ssh_access import SshAccess
 from slurm_provider.tracker.tracker import Tracker
@@ -90,14 +91,16 @@ async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitSt
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
     tracker = Tracker(config, jobmap, core, clusters, tagger)
     living = LivingSessions(jobmap, config.sessions.connections_per_session)
+    links = JobLinks(config, jobmap, core)
+    told = tracker.hurry_and_tell
     services = Services(
         config=config,
         core_token=core_token,
         jobmap=jobmap,
         clusters=clusters,
         tracker=tracker,
-        intake=Intake(config, jobmap, tracker.limits, tagger),
-        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, tracker.hurry_and_tell),
+        intake=Intake(config, jobmap, tracker.limits, tagger, links),
+        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, links, told),
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,

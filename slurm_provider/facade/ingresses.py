@@ -3,8 +3,6 @@
 A link is a row of the job map. Which job holds it is decided when a job is created.
 """
 
-import time
-
 import structlog
 from fastapi import APIRouter, Depends
 
@@ -13,7 +11,7 @@ from slurm_provider.facade.errors import Refused
 from slurm_provider.facade.notices import ResourceInitialization
 from slurm_provider.facade.services import Services, TheServices
 from slurm_provider.jobmap import JobMap, LinkTaken, PublicLink
-from slurm_provider.tracker.links import domain_objection
+from slurm_provider.tracker.link_domains import LinkRefused, checked_link
 from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse, Empty, FindByStringId, Received
 from slurm_provider.ucloud.ingresses import Ingress, IngressState, IngressSupport, IngressUpdate
 from slurm_provider.ucloud.jobs import ProductReference
@@ -56,26 +54,10 @@ async def create(request: BulkRequest[Ingress], services: TheServices) -> BulkRe
 
 
 def _checked(item: Ingress, services: Services) -> PublicLink:
-    """Return a link as it is kept; raise Refused for a product or domain that it cannot have."""
-    config, wanted = services.config, item.specification.product
-    product = config.public_link(wanted.category, wanted.id)
-    if product is None or wanted.provider not in ("", config.provider.id):
-        name = f"{wanted.category}/{wanted.id}"
-        raise Refused(400, f"the provider '{config.provider.id}' has no public links of the type '{name}'")
-    domain = item.specification.domain.lower()
-    if why := domain_objection(domain, product, config.web):
-        raise Refused(400, why)
-    if not item.owner.createdBy:
-        raise Refused(400, "the public link names no owner")
-    return PublicLink(
-        link_id=item.id,
-        domain=domain,
-        category=product.category,
-        product=product.id,
-        ucloud_user=item.owner.createdBy,
-        project=item.owner.project,
-        created_at=item.createdAt // 1000 if item.createdAt else int(time.time()),
-    )
+    try:
+        return checked_link(item, services.config, services.clock())
+    except LinkRefused as error:
+        raise Refused(400, str(error)) from error
 
 
 @router.delete("")

@@ -263,7 +263,6 @@ def m010_public_links(db: Database) -> None:
             job_id      TEXT,                  -- the job that took it last, and holds it while it lives
             port        INTEGER                -- of that job; NULL: the application's own
         );
-        CREATE INDEX public_links_job ON public_links (job_id);
         CREATE TABLE targets (
             job_id TEXT NOT NULL REFERENCES jobs,
             rank   INTEGER NOT NULL,

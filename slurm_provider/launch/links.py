@@ -11,12 +11,19 @@ def wished_links(specification: JobSpecification, application: Application | Non
     Raises LaunchError for one that the application has nothing to show on, or that is asked for twice
     with different ports.
     """
+    uses = named_links(specification)
     invocation = (application.invocation if application else None) or ApplicationInvocation()
+    for use in uses:
+        _check_application(invocation, use)
+    return uses
+
+
+def named_links(specification: JobSpecification) -> list[LinkUse]:
+    """Return the same whatever the application is."""
     uses: dict[str, LinkUse] = {}
     for value in [*(specification.parameters or {}).values(), *(specification.resources or [])]:
         if value.type == "ingress":
             use = LinkUse(value.id or "", _checked_port(value.port))
-            _check_application(invocation, use)
             if uses.setdefault(use.link_id, use) != use:
                 raise LaunchError(f"the public link {use.link_id} can lead to one port only")
     return list(uses.values())

@@ -21,7 +21,7 @@ from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
-from slurm_provider.tracker.links import linked
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.tracker.maintenance import closed
 from slurm_provider.tracker.payment import PaymentUnknown, payment
 from slurm_provider.tracker.peers import connected
@@ -48,12 +48,14 @@ class Intake:
         jobmap: Door,
         limits: Mapping[str, LimitCache],
         tagger: Tagger,
+        links: JobLinks,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._jobmap = jobmap
         self._limits = limits
         self._tagger = tagger
+        self._links = links
         self._clock = clock
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(PLANS_OF_A_USER)
@@ -74,7 +76,7 @@ class Intake:
             user, account = await self._local_identity(job)
             planned = await self._plan(job, user)
             self._check_site(job, planned)
-            links = await linked(self._jobmap, job, self._config)
+            links = await self._links.wished(job)
             request = planned.submit_request(
                 local_user=user,
                 account=account,

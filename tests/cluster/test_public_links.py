@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster.conftest import fresh_folder
+from tests.support.applications import job_of, template
 from tests.support.jobs import application, job, seed
 from tests.support.stack import PROJECT, Settings, Stack, running_stack
 
@@ -158,10 +159,10 @@ async def test_a_link_is_only_for_its_owner(stack: Stack) -> None:
     assert held(stack) | {personal: None, shared: None} == held(stack)
     colleague = web_job(shared, user="bob", project=PROJECT)
     answer = await stack.core.create({"items": [colleague]})
-    if answer["status"] == 200:
-        await stack.core.call("jobs/terminate", {"items": [colleague]}, user="bob")
-        await stack.core.wait_update(colleague["id"], state="SUCCESS", timeout=60)
+    assert answer["status"] == 200
     assert held(stack)[shared] == colleague["id"]
+    await stack.core.call("jobs/terminate", {"items": [colleague]}, user="bob")
+    await stack.core.wait_update(colleague["id"], state="SUCCESS", timeout=60)
 
 
 async def test_a_domain_belongs_to_one_link_in_any_case(stack: Stack) -> None:
@@ -205,3 +206,60 @@ async def test_links_and_their_jobs_outlast_a_restart_and_a_core_that_is_away(st
     again = web_job(link_id)
     assert (await stack.core.create({"items": [again]}))["status"] == 200
     await end(stack, again["id"])
+
+
+async def test_a_link_that_the_job_map_has_lost_is_asked_from_core(stack: Stack) -> None:
+    link_id, foreign = await new_link(stack, "lost"), await new_link(stack, "foreign", project=PROJECT)
+    await stack.facade.stop()
+    with closing(sqlite3.connect(stack.jobmap_path)) as jobmap, jobmap:
+        jobmap.execute("DELETE FROM public_links WHERE link_id IN (?, ?)", [link_id, foreign])
+    await stack.facade.start()
+    for unknown in (foreign, "99999"):
+        assert "it is not one of yours" in await refusal(stack, web_job(unknown))
+    made = web_job(link_id)
+    assert (await stack.core.create({"items": [made]}))["status"] == 200
+    assert held(stack)[link_id] == made["id"]
+    await end(stack, made["id"])
+    # Core says that there is no link 99999: the one refusal that is no breach.
+    assert all("99999" in str(v) for v in await stack.core.violations())
+    await stack.core.clear_violations()
+
+
+async def test_a_job_that_is_found_in_slurm_again_has_its_links_again(stack: Stack) -> None:
+    link_id = await new_link(stack, "adopted")
+    made = web_job(link_id)
+    await stack.core.create({"items": [made]})
+    await stack.core.wait_update(made["id"], state="RUNNING", timeout=60)
+    await stack.facade.stop()
+    with closing(sqlite3.connect(stack.jobmap_path)) as jobmap, jobmap:
+        for table in ("targets", "attempts", "charges", "jobs"):
+            jobmap.execute(f"DELETE FROM {table} WHERE job_id = ?", [made["id"]])
+        jobmap.execute("DELETE FROM public_links WHERE link_id = ?", [link_id])
+    await stack.facade.start()
+    await stack.core.call("jobs/verify", {"items": [await stack.core.job(made["id"])]})
+    async with asyncio.timeout(30):
+        while held(stack).get(link_id) != made["id"]:
+            await asyncio.sleep(0.1)
+    assert f"in use by the job {made['id']}" in await refusal(stack, web_job(link_id))
+    await end(stack, made["id"])
+
+
+async def test_a_window_that_a_template_announces_is_opened_on_its_port(stack: Stack) -> None:
+    announce = template("{{ dynamicInterface(0, 'WEB', 'Board', 6006) }}sleep 600")
+    made = job_of(announce, applicationType="WEB", web={"port": 8080})
+    await stack.core.create({"items": [made]})
+    await stack.core.wait_update(made["id"], state="RUNNING", timeout=60)
+    await stack.wait_for_update(
+        made["id"],
+        status='Target: {"rank": 0, "type": "WEB", "target": "Board", "port": 6006, "defaultName": null}',
+    )
+    session = {"job": made, "rank": 0, "sessionType": "WEB"}
+    answer = await stack.core.call("jobs/interactiveSession", {"items": [session | {"target": "Board"}]})
+    link = answer["body"]["responses"][0]["redirectClientTo"]
+    assert link.startswith(f"https://app-{made['id']}-0-board.provider.example.com/")
+    answer = await stack.core.call("jobs/interactiveSession", {"items": [session | {"target": "other"}]})
+    assert answer["body"]["why"] == "the job has no window called 'other' at rank 0"
+    with closing(sqlite3.connect(f"file:{stack.jobmap_path}?mode=ro", uri=True)) as jobmap:
+        ports = jobmap.execute("SELECT port FROM sessions WHERE job_id = ?", [made["id"]]).fetchall()
+    assert ports == [(6006,)]
+    await end(stack, made["id"])

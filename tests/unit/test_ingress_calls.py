@@ -157,10 +157,9 @@ async def test_of_two_jobs_in_one_call_that_want_one_link_the_second_is_told_why
         ({"createdBy": "user", "project": "bio"}, web_job("1", "41231")),
         ({"createdBy": "user", "project": None}, web_job("1", "41231", project="bio")),
         ({"createdBy": "user", "project": "physics"}, web_job("1", "41231", project="bio")),
-        ({"createdBy": "user", "project": None}, web_job("1", "99999")),
     ],
 )
-async def test_another_owners_link_and_one_that_is_not_there_are_refused_alike(
+async def test_another_owners_link_is_refused(
     facade: Facade, owner: dict[str, Any], made: dict[str, Any]
 ) -> None:
     await facade.services.jobmap.call(JobMap.map_project, "bio", "bio")
@@ -168,6 +167,11 @@ async def test_another_owners_link_and_one_that_is_not_there_are_refused_alike(
     [asked] = made["specification"]["resources"]
     why = f"the public link {asked['id']} cannot be used: it is not one of yours"
     assert_refused(await submit(facade, made), 400, why)
+
+
+async def test_of_an_unknown_link_core_is_asked(facade: Facade) -> None:
+    why = "the public link 41231 is not known to this provider, and UCloud does not say whose it is"
+    assert_refused(await submit(facade, web_job("1", "41231")), 400, why)
 
 
 async def test_a_projects_link_is_for_everybody_in_it(facade: Facade) -> None:

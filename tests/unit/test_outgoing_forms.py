@@ -108,6 +108,10 @@ async def retrieved(client: CoreClient) -> str:
     return (await client.retrieve("54112")).id
 
 
+async def link(client: CoreClient) -> str:
+    return (await client.retrieve_link("41231")).specification.domain
+
+
 async def keys(client: CoreClient) -> list[str]:
     return [key.specification.key for key in await client.ssh_keys("54112") if key.specification]
 
@@ -118,6 +122,7 @@ CALLS: Mapping[str, Callable[[CoreClient], Awaitable[Any]]] = {
     "chargeCredits": charged,
     "checkCredits": checked,
     "retrieve": retrieved,
+    "ingresses/control/retrieve": link,
     "browseSshKeys": keys,
     "approveConnection": lambda client: client.approve_connection("user"),
     "clearConnection": lambda client: client.clear_connection("user"),

@@ -11,7 +11,7 @@ from slurm_provider.config import PublicLinks, Web
 from slurm_provider.jobmap import JobChange, JobMap, LinkTaken, LinkUse, PublicLink, Target
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.links import wished_links
-from slurm_provider.tracker.links import domain_objection
+from slurm_provider.tracker.link_domains import domain_objection
 from slurm_provider.ucloud.jobs import Application, JobSpecification, JobState
 from tests.unit.builders import job
 
