@@ -70,8 +70,8 @@ def create_app(config: FacadeConfig) -> FastAPI:
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    for room in (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh):
-    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh, shells):
+    rooms = (jobs, products, notices, sessions, shells, attachments, choices, ingresses, integration, ssh)
+    for room in rooms:
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     app.include_router(follow.router, prefix=f"/ucloud/jobs.provider.{config.provider.id}")
     return app
@@ -104,17 +104,13 @@ async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitSt
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,
-        living=LivingSessions(jobmap, config.sessions.connections_per_session),
-        hubs=Hubs(jobmap, clusters),
-        clock=time.time,
-    )
-    stack.push_async_callback(services.living.close)
-    stack.push_async_callback(services.hubs.close)
         living=living,
+        hubs=Hubs(jobmap, clusters),
         kept=KeptTerminals(jobmap, clusters, living, config.sessions.reconnect_seconds),
         clock=time.time,
     )
     stack.push_async_callback(services.living.close)
+    stack.push_async_callback(services.hubs.close)
     await services.kept.start(time.time())
     stack.push_async_callback(services.kept.close)
     await tracker.start()

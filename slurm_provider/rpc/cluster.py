@@ -9,11 +9,10 @@ import grpc.aio
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.endpoints import open_channel
 from slurm_provider.rpc.errors import ClusterRefused, ClusterUnavailable, refused_or_unavailable, unavailable
-from slurm_provider.rpc.request_id import metadata
-from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.logs import Logs
 from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.shells import Shells
+from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
 from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest

@@ -24,8 +24,8 @@ from slurm_provider.sidecar.authorized_keys import KeysRefused, set_keys
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.job_folder import FolderRefused, prepare
-from slurm_provider.sidecar.replica_files import read_replica_file
 from slurm_provider.sidecar.own_user import check_user
+from slurm_provider.sidecar.replica_files import read_replica_file
 from slurm_provider.sidecar.shell_stream import close_shell
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch

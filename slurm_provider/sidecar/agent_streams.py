@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from slurm_provider.rpc.v1.agent_pb2 import AgentStreamKind, AgentStreamRequest
 from slurm_provider.sidecar.commands import Runner
-from slurm_provider.sidecar.tunnel_stream import serve_tunnel
 from slurm_provider.sidecar.log_stream import serve_logs
 from slurm_provider.sidecar.shell_stream import serve_shell
+from slurm_provider.sidecar.tunnel_stream import serve_tunnel
 
 PACKET_BYTES = 4096
 

@@ -38,13 +38,13 @@ from slurm_provider.rpc.v1 import (
 from slurm_provider.sidecar.access import AccessService
 from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
-from slurm_provider.sidecar.relay import Relay
 from slurm_provider.sidecar.logs import LogService
+from slurm_provider.sidecar.relay import Relay
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.sidecar.shapes import ShapeService
+from slurm_provider.sidecar.shells import ShellService
 from slurm_provider.sidecar.tickets import Tickets
 from slurm_provider.sidecar.tunnels import TunnelService
-from slurm_provider.sidecar.shells import ShellService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
