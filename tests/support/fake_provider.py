@@ -17,6 +17,12 @@ from starlette.websockets import WebSocket
 
 FULL_SUPPORT = Path(__file__).parents[1] / "data" / "seeds" / "full-support.response.json"
 
+LINKS = {
+    "product": {"id": "example-ingress", "category": "example-ingress", "provider": "example"},
+    "domainPrefix": "app-",
+    "domainSuffix": ".provider.example.com",
+}
+
 
 class FakeProvider:
     """Answers with the next prepared response, else as it should; calls are (operation, headers, body)."""
@@ -40,6 +46,8 @@ class FakeProvider:
             self._news.notify_all()
         if operation == "jobs/retrieveProducts":
             return JSONResponse(self.support)
+        if operation == "ingresses/retrieveProducts":
+            return JSONResponse({"responses": [LINKS]})
         if operation == "integration/init":
             return JSONResponse({})
         await asyncio.sleep(self.create_delay_seconds)
@@ -73,7 +81,7 @@ class FakeProvider:
 async def serving(provider: FakeProvider) -> AsyncIterator[str]:
     """Serve it on a free port; gives the URL."""
     routes = [
-        Route("/{path:path}", provider.answer, methods=["GET", "POST"]),
+        Route("/{path:path}", provider.answer, methods=["GET", "POST", "DELETE"]),
         WebSocketRoute("/ucloud/jobs.provider.example/websocket", provider.tell_log),
     ]
     app = Starlette(routes=routes)

@@ -1,0 +1,44 @@
+"""What a browser's request leads to: a port of a rank of a running job."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from slurm_provider.jobmap import JobRow, Session
+from slurm_provider.launch.script import CONTROL_FOLDER
+from slurm_provider.rpc.tunnels import ReplicaOf
+
+PORT_FILE = "allocated-port.txt"
+"""Where a replica has written on which port its web application listens."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A port of a rank of a job; without a session it is open to everybody, as a public link."""
+
+    job: JobRow
+    rank: int
+    port: int | None
+    """None: the one that the replica has chosen."""
+    session: Session | None = None
+
+    @property
+    def replica(self) -> ReplicaOf | None:
+        """The replica as the sidecar has to know it, None while the job is not in Slurm."""
+        if self.job.slurm_id is None:
+            return None
+        return ReplicaOf(
+            local_user=self.job.local_user,
+            slurm_id=self.job.slurm_id,
+            rank=self.rank,
+            folder=self.job.folder or "",
+            control_folder=CONTROL_FOLDER,
+        )
+
+    @property
+    def key(self) -> tuple[str, int, int | None]:
+        """What two requests have in common that can share a connection to the application."""
+        return self.job.job_id, self.rank, self.port
+
+
+PublicLinks = Callable[[str], Awaitable[Place | None]]
+"""Gives where a public link's domain leads to."""
