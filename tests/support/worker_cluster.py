@@ -37,5 +37,5 @@ def cluster_of_worker() -> Iterator[None]:
 
 
 def _slurm_cluster(verb: str) -> None:
-    command = [ROOT / "scripts/slurm-cluster", verb]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=180)
+    command = str(ROOT / "scripts/slurm-cluster")
+    subprocess.run([command, verb], check=True, stdout=subprocess.DEVNULL, timeout=180)
