@@ -7,6 +7,7 @@ Times in it are epoch seconds.
 from slurm_provider.jobmap.door import Door
 from slurm_provider.jobmap.links import LinkBinding, LinkTaken, PublicLink
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.output import JobOutput
 from slurm_provider.jobmap.outside import OutsideJob
 from slurm_provider.jobmap.rows import (
     OUTSIDE,
@@ -34,6 +35,7 @@ __all__ = [
     "Door",
     "JobChange",
     "JobMap",
+    "JobOutput",
     "JobRow",
     "LinkBinding",
     "LinkTaken",

@@ -9,6 +9,7 @@ from typing import Any
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.links import PublicLinks
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.output import Outputs
 from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
     FINAL_STATES,
@@ -59,6 +60,7 @@ class JobMap:
         self.outside = OutsideJobs(self._file)
         self.links = PublicLinks(self._file, self.outbox)
         self.targets = Targets(self._file)
+        self.outputs = Outputs(self._file)
         if usage_of is not None:
             self._report_waiting_charges()
 

@@ -2,11 +2,16 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
 
 from tests.support.applications import bash, job_of
 from tests.support.jobs import bulk
@@ -101,3 +106,85 @@ async def listening(job: WebJob, cookie: str, rank: int = 0) -> None:
     async with asyncio.timeout(30), job.browser(rank, cookie) as browser:
         while (await browser.get("/")).status_code == 503:
             await asyncio.sleep(0.1)
+
+
+class Raw:
+    """A connection to a gateway on which a test says what no proper browser would."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, stack: Stack) -> AsyncIterator["Raw"]:
+        """Connect."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway_port(stack), limit=1 << 24)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+
+    async def say(self, *lines: str | bytes) -> None:
+        """Send lines of a head, and the empty line behind it."""
+        text = [line.encode("latin-1") if isinstance(line, str) else line for line in lines]
+        await self.send(b"\r\n".join([*text, b"", b""]))
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def hear(self) -> tuple[int, str, bytes]:
+        """Return an answer's status, its head and its body, which has a length or chunks or ends with all."""
+        async with asyncio.timeout(20):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            status = int(head.split(" ")[1])
+            fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
+            if "content-length" in fields:
+                body = await self.reader.readexactly(int(fields["content-length"]))
+            elif fields.get("transfer-encoding") == "chunked":
+                body = b""
+                while size := int(await self.reader.readline(), 16):
+                    body += (await self.reader.readexactly(size + 2))[:-2]
+                await self.reader.readline()
+            elif status in (100, 101, 204, 304):
+                body = b""
+            else:
+                body = await self.reader.read()
+            return status, head, body
+
+    async def rest(self) -> bytes:
+        """Return what comes until the connection is ended."""
+        async with asyncio.timeout(20):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+
+async def ask(stack: Stack, *lines: str | bytes) -> tuple[int, str]:
+    """Return the status and the text of the answer to a head."""
+    async with Raw.to(stack) as raw:
+        await raw.say(*lines)
+        status, _, body = await raw.hear()
+    return status, body.decode()
+
+
+def web_socket(job: WebJob, cookie: str, origin: str | None, path: str = "/websocket") -> connect:
+    """Return a WebSocket to a job's application."""
+    return connect(
+        f"ws://{job.host()}{path}",
+        host="127.0.0.1",
+        port=gateway_port(job.stack),
+        additional_headers={"Cookie": cookie},
+        origin=Origin(origin) if origin else None,
+        compression=None,
+        proxy=None,
+    )
+
+
+def memory_kib(pid: int) -> int:
+    """Return the resident memory of a process."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("VmRSS:")[2].split()[0])

@@ -44,6 +44,8 @@ async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bo
     if headers.get("expect") and url.path != "/refuse-body":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = await _body(reader, headers)
+    if url.path == "/forever":
+        await _forever(reader, writer, loud="loud" in query)
     return await _answer(method, url.path, query, headers, lines, body, writer)
 
 
@@ -80,15 +82,6 @@ async def _answer(
         case "/events":
             await _events(int(query["n"]), writer)
             return False
-        case "/forever":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: begun\n\n")
-            await writer.drain()
-            while True:
-                await asyncio.sleep(0.2)
-                if writer.transport.is_closing():
-                    raise ConnectionError
-                writer.write(b": still there\n\n" if "loud" in query else b"")
-                await writer.drain()
         case "/until-the-end":
             writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nall of it")
             await writer.drain()
@@ -117,6 +110,15 @@ async def _answer(
             writer.write(head + (content if method != "HEAD" else b""))
     await writer.drain()
     return "close" not in headers.get("connection", "")
+
+
+async def _forever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, loud: bool) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: begun\n\n")
+    while not reader.at_eof():
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.write(b": still there\n\n" if loud else b"")
+    raise ConnectionError
 
 
 async def _bytes(count: int, writer: asyncio.StreamWriter) -> None:
