@@ -26,7 +26,8 @@ def cluster_of_worker() -> Iterator[None]:
     number = int(worker.removeprefix("gw"))
     folder = Path(f"{os.environ['SLURM_CLUSTER_DIR']}-{worker}")
     os.environ["SLURM_CLUSTER_DIR"] = str(folder)
-    os.environ["SLURM_CLUSTER_PORT"] = str(int(os.environ.get("SLURM_CLUSTER_PORT", "16800")) + number * PORTS)
+    first_port = int(os.environ.get("SLURM_CLUSTER_PORT", "16800"))
+    os.environ["SLURM_CLUSTER_PORT"] = str(first_port + number * PORTS)
     os.environ["SLURM_CONF"] = str(folder / "etc/slurm.conf")
     _slurm_cluster("up")
     try:
@@ -36,5 +37,5 @@ def cluster_of_worker() -> Iterator[None]:
 
 
 def _slurm_cluster(verb: str) -> None:
-    command = [ROOT / "scripts/slurm-cluster", verb]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=180)
+    command = str(ROOT / "scripts/slurm-cluster")
+    subprocess.run([command, verb], check=True, stdout=subprocess.DEVNULL, timeout=180)
