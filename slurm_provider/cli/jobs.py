@@ -1,14 +1,13 @@
 """`jobs ls` and `jobs show`: what the job map knows."""
 
-import json
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
+from slurm_provider.cli.tables import print_json, print_table
 from slurm_provider.jobmap import JobMap
 
 COLUMNS = ("job_id", "state", "slurm_id", "user", "local_user", "node_list", "submitted", "product")
@@ -24,7 +23,7 @@ def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        _print_table(rows, COLUMNS)
+        print_table(rows, COLUMNS)
 
 
 @app.command()
@@ -50,7 +49,7 @@ def show(
     }.items():
         if history[table]:
             console.print(f"\n{table}", style="bold")
-            _print_table(history[table], columns)
+            print_table(history[table], columns)
     console.print("\ntold to Core", style="bold")
     for item in history["outbox"]:
         status = "delivered" if item["delivered_at"] else "refused" if item["refused_at"] else "waiting"
@@ -58,16 +57,3 @@ def show(
         said = ", ".join(f"{k}={v}" for k, v in body.items() if v not in (None, 0))
         reason = f" ({item['last_error']})" if item["last_error"] else ""
         console.print(f"{status:10} {item['kind']:7} {said}{reason}", highlight=False)
-
-
-def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    typer.echo(json.dumps(value, indent=2))
-
-
-def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    table = Table(*columns, box=None)
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    console.print(table)

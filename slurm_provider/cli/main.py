@@ -2,7 +2,7 @@
 
 import typer
 
-from slurm_provider.cli import config, daemons, jobs, users
+from slurm_provider.cli import config, daemons, jobs, sessions, users
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,4 +13,5 @@ app.command()(daemons.serve)
 app.command()(daemons.sidecar)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(users.app, name="users")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(config.app, name="config")

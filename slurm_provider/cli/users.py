@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
-from slurm_provider.cli.jobs import print_json
+from slurm_provider.cli.tables import print_json
 from slurm_provider.config import FacadeConfig
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
 from slurm_provider.jobmap import JobMap, UserMapping

@@ -14,10 +14,12 @@ from slurm_provider.ucloud.support import (
     VirtualMachineSupport,
 )
 
-PROGRAM = Support(peers=True, timeExtension=True, utilization=True)
-"""What this program can do for a job of any backend: no sessions (logs, terminal, web, vnc) yet."""
+PROGRAM = Support(terminal=True, peers=True, timeExtension=True, utilization=True)
+"""What this program can do for a job of any backend: no logs, web or vnc yet."""
 
-MACHINE = VirtualMachineSupport(enabled=True, timeExtension=True, suspension=True, utilization=True)
+MACHINE = VirtualMachineSupport(
+    enabled=True, terminal=True, timeExtension=True, suspension=True, utilization=True
+)
 """What it can do for a virtual machine."""
 
 
