@@ -14,11 +14,11 @@ from slurm_provider.ucloud.support import (
     VirtualMachineSupport,
 )
 
-PROGRAM = Support(logs=True, peers=True, timeExtension=True, utilization=True)
-"""What this program can do for a job of any backend: no terminal, web or vnc yet."""
+PROGRAM = Support(logs=True, terminal=True, peers=True, timeExtension=True, utilization=True)
+"""What this program can do for a job of any backend."""
 
 MACHINE = VirtualMachineSupport(
-    enabled=True, logs=True, timeExtension=True, suspension=True, utilization=True
+    enabled=True, logs=True, terminal=True, timeExtension=True, suspension=True, utilization=True
 )
 """What it can do for a virtual machine."""
 
