@@ -1,15 +1,21 @@
 """`jobs ls` and `jobs show`: what the job map knows."""
 
 import json
-import time
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
-from slurm_provider.jobmap import JobMap
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
 
 COLUMNS = ("job_id", "state", "slurm_id", "user", "local_user", "node_list", "submitted", "product")
 
@@ -19,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="The jobs in the job map.")
 @app.command()
 def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
     """List all jobs, newest first."""
-    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    jobmap = open_jobmap(read_config(config))
     rows = jobmap.overview()
     if as_json:
         print_json(rows)
@@ -34,7 +40,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one job: its state, attempts, charges, and what Core was told, in order."""
-    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    jobmap = open_jobmap(read_config(config))
     rows = jobmap.overview(job_id)
     if not rows:
         fail(f"the job map has no job '{job_id}'; `slurm-provider jobs ls` lists all that it has")

@@ -12,6 +12,7 @@ from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.config.choices import Choices
 from slurm_provider.config.containers import Containers, Image
+from slurm_provider.config.links import LINK_CATEGORY, PublicLinks
 from slurm_provider.config.machines import VirtualMachines
 from slurm_provider.config.maintenance import Maintenance
 from slurm_provider.config.sessions import Sessions, Web
@@ -317,6 +318,7 @@ class FacadeConfig(BaseModel):
     sessions: Sessions = Sessions()
     web: Web | None = None
     """Without it no web application of a job can be opened."""
+    public_links: list[PublicLinks] = []
     licenses: dict[str, License] = {}
     modules: Modules = Modules()
     system: System = System()
@@ -339,13 +341,30 @@ class FacadeConfig(BaseModel):
             raise ValueError(f"core.register_products needs each product's price; '{without[0]}' has none")
         return self
 
+    @model_validator(mode="after")
+    def _links_lead_somewhere(self) -> Self:
+        if self.public_links and self.web is None:
+            raise ValueError("public_links need the gateway that they lead to: set up [web]")
+        names = [(product.category, product.id) for product in self.public_links]
+        if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise ValueError(f"there are two public_links called '{twice[0][0]}/{twice[0][1]}'")
+        machines = {product.category for product in self.products}
+        if shared := [category for category, _ in names if category in machines]:
+            raise ValueError(f"the category '{shared[0]}' cannot hold both machines and public links")
+        return self
+
     def category(self, name: str) -> Category:
         """Return how a product category is paid for."""
-        return self.categories.get(name, Category())
+        links = any(product.category == name for product in self.public_links)
+        return self.categories.get(name, LINK_CATEGORY if links else Category())
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""
         return next((p for p in self.products if (p.category, p.id) == (category, product_id)), None)
+
+    def public_link(self, category: str, product_id: str) -> PublicLinks | None:
+        """Return the product of public links of that category and id, or None."""
+        return next((p for p in self.public_links if (p.category, p.id) == (category, product_id)), None)
 
 
 class SidecarConfig(BaseModel):

@@ -8,6 +8,12 @@ from slurm_provider.config import FacadeConfig
 from slurm_provider.facade.app import create_app
 from slurm_provider.notify import notify_ready
 
+LARGEST_MESSAGE_BYTES = 4 << 20
+"""On a WebSocket: a whole job from Core, or what a user pastes into a terminal."""
+PING_SECONDS = 30
+PONG_SECONDS = 120
+"""A slow client that is held back hears the ping late."""
+
 
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -28,5 +34,12 @@ def run(config: FacadeConfig) -> None:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=5,
+            # Waits for slow clients before it takes more for them, and reads no message before the last.
+            ws="websockets-sansio",
+            ws_max_size=LARGEST_MESSAGE_BYTES,
+            # Compression would cost each connection a third of a megabyte.
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PONG_SECONDS,
         )
     ).run()

@@ -7,6 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from slurm_provider.config import FacadeConfig
+from slurm_provider.facade.auth import CoreToken
+from slurm_provider.facade.logs.hubs import Hubs
+from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
@@ -23,6 +26,7 @@ class Services:
     """The parts of a running façade."""
 
     config: FacadeConfig
+    core_token: CoreToken
     jobmap: Door
     clusters: dict[str, Cluster]
     tracker: Tracker
@@ -32,6 +36,8 @@ class Services:
     ssh: SshAccess
     utilization: dict[str, UtilizationCache]
     living: LivingSessions
+    hubs: Hubs
+    kept: KeptTerminals
     clock: Callable[[], float]
     """Gives the epoch second."""
 

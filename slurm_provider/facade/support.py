@@ -14,10 +14,12 @@ from slurm_provider.ucloud.support import (
     VirtualMachineSupport,
 )
 
-PROGRAM = Support(peers=True, timeExtension=True, utilization=True)
-"""What this program can do for a job of any backend: no sessions (logs, terminal, web, vnc) yet."""
+PROGRAM = Support(logs=True, peers=True, timeExtension=True, utilization=True)
+"""What this program can do for a job of any backend: no terminal, web or vnc yet."""
 
-MACHINE = VirtualMachineSupport(enabled=True, timeExtension=True, suspension=True, utilization=True)
+MACHINE = VirtualMachineSupport(
+    enabled=True, logs=True, timeExtension=True, suspension=True, utilization=True
+)
 """What it can do for a virtual machine."""
 
 
@@ -30,8 +32,8 @@ def support_of(
         native = Support.model_validate(declared.native)
         virtual_machine = VirtualMachineSupport.model_validate(declared.virtualMachine)
     else:
-        docker = _if(not product.virtual_machines and _has_containers(product, config))
-        native = _if(not product.virtual_machines)
+        docker = _if(not product.virtual_machines and _has_containers(product, config), config)
+        native = _if(not product.virtual_machines, config)
         virtual_machine = MACHINE if product.virtual_machines else VirtualMachineSupport()
     return ComputeSupport(
         product=ProductReference(id=product.id, category=product.category, provider=config.provider.id),
@@ -48,8 +50,9 @@ def _has_containers(product: Product, config: FacadeConfig) -> bool:
     return bool(config.images) or config.clusters[product.cluster].containers is not None
 
 
-def _if(possible: bool) -> Support:
-    return PROGRAM.model_copy(update={"enabled": True}) if possible else Support()
+def _if(possible: bool, config: FacadeConfig) -> Support:
+    flags = {"enabled": True, "bindLinkToPort": True if config.public_links else None}
+    return PROGRAM.model_copy(update=flags) if possible else Support()
 
 
 def _in_ucloud(maintenance: Maintenance | None) -> AnnouncedMaintenance | None:

@@ -9,7 +9,9 @@ import grpc.aio
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.endpoints import open_channel
 from slurm_provider.rpc.errors import ClusterRefused, ClusterUnavailable, refused_or_unavailable, unavailable
+from slurm_provider.rpc.logs import Logs
 from slurm_provider.rpc.request_id import metadata
+from slurm_provider.rpc.shells import Shells
 from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
@@ -54,6 +56,8 @@ class Cluster:
         self._access = AccessServiceStub(self._channel)
         self._shape = ShapeServiceStub(self._channel)
         self.tunnels = Tunnels(config, self._channel)
+        self.logs = Logs(self._channel)
+        self.shells = Shells(self._channel)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -51,6 +51,7 @@ class Agent:
         self._door = door
         self._door.setblocking(False)
         self._streams = 0
+        self._kept_until = 0.0
         self._waiting: dict[int, asyncio.Future[AgentResponse]] = {}
         self._sequence = 0
         self._reading = asyncio.create_task(self._read(reader))
@@ -62,12 +63,15 @@ class Agent:
 
     @property
     def busy(self) -> bool:
-        """Whether a call waits for its answer, or a stream is open."""
-        return bool(self._waiting or self._streams)
+        """Whether a call waits for its answer, a stream is open, or what one has left goes on."""
+        return bool(self._waiting or self._streams) or time.monotonic() < self._kept_until
 
     @contextmanager
-    def stream(self, request: AgentStreamRequest) -> Iterator[socket.socket]:
-        """Open a stream and give our end of it, which does not block; raise AgentGone when that fails."""
+    def stream(self, request: AgentStreamRequest, keep_seconds: float = 0) -> Iterator[socket.socket]:
+        """Open a stream and give our end of it, which does not block; raise AgentGone when that fails.
+
+        What the agent does for it goes on for `keep_seconds` after its end.
+        """
         ours, theirs = socket.socketpair()
         self._streams += 1
         try:
@@ -78,6 +82,7 @@ class Agent:
         finally:
             self._streams -= 1
             self.last_used = time.monotonic()
+            self._kept_until = max(self._kept_until, self.last_used + keep_seconds)
 
     def _hand_over(self, connection: socket.socket, request: AgentStreamRequest) -> None:
         with connection:
@@ -153,14 +158,22 @@ class Agents:
         return await (await self._agent(local_user)).call(request)
 
     @asynccontextmanager
-    async def stream(self, local_user: str, request: AgentStreamRequest) -> AsyncIterator[socket.socket]:
+    async def stream(
+        self, local_user: str, request: AgentStreamRequest, keep_seconds: float = 0
+    ) -> AsyncIterator[socket.socket]:
         """Open a stream to the user's agent, started if there is none; give our end of its socket.
 
-        Raises AgentRefused, AgentGone or SpawnerGone.
+        The agent is not ended as idle for `keep_seconds` after the stream. Raises AgentRefused,
+        AgentGone or SpawnerGone.
         """
         agent = await self._agent(local_user)
-        with agent.stream(request) as connection:
+        with agent.stream(request, keep_seconds) as connection:
             yield connection
+
+    def runs(self, local_user: str) -> bool:
+        """Say whether the user has an agent now."""
+        agent = self._agents.get(local_user)
+        return agent is not None and not agent.gone
 
     async def _agent(self, local_user: str) -> Agent:
         agent = self._agents.get(local_user)

@@ -19,7 +19,7 @@ def prepare(request: SubmitRequest, home: Path) -> tuple[Path, str]:
     has been submitted.
     """
     for confined in request.confined_paths:
-        _check(confined)
+        check_confined(confined)
     if request.HasField("image"):
         _check_image(request.image)
     folder = expand(request.folder, home)
@@ -62,8 +62,8 @@ def _check_image(image: ImageFiles) -> None:
         raise FolderRefused(f"the container image '{image.name}' is not available")
 
 
-def _check(confined: ConfinedPath) -> None:
-    """Raise FolderRefused for a path that is not there or, with links followed, leaves its root."""
+def check_confined(confined: ConfinedPath) -> None:
+    """Raise FolderRefused for a path this user cannot use or, with links followed, leaves its root."""
     root = Path(os.path.realpath(confined.root))
     try:
         path = Path(confined.path).resolve(strict=True)

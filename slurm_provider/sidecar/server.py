@@ -20,12 +20,16 @@ from slurm_provider.rpc.endpoints import close_to_others, listen
 from slurm_provider.rpc.v1 import (
     access_pb2,
     access_pb2_grpc,
+    logs_pb2,
+    logs_pb2_grpc,
     operation_pb2,
     operation_pb2_grpc,
     queue_pb2,
     queue_pb2_grpc,
     shape_pb2,
     shape_pb2_grpc,
+    shell_pb2,
+    shell_pb2_grpc,
     submission_pb2,
     submission_pb2_grpc,
     tunnel_pb2,
@@ -34,9 +38,11 @@ from slurm_provider.rpc.v1 import (
 from slurm_provider.sidecar.access import AccessService
 from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
+from slurm_provider.sidecar.logs import LogService
 from slurm_provider.sidecar.relay import Relay
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.sidecar.shapes import ShapeService
+from slurm_provider.sidecar.shells import ShellService
 from slurm_provider.sidecar.tickets import Tickets
 from slurm_provider.sidecar.tunnels import TunnelService
 from slurm_provider.slurm.command import SlurmUnavailable
@@ -51,6 +57,8 @@ SERVICES = (
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
     shape_pb2.DESCRIPTOR.services_by_name["ShapeService"].full_name,
     tunnel_pb2.DESCRIPTOR.services_by_name["TunnelService"].full_name,
+    logs_pb2.DESCRIPTOR.services_by_name["LogService"].full_name,
+    shell_pb2.DESCRIPTOR.services_by_name["ShellService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -72,6 +80,8 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     shape_pb2_grpc.add_ShapeServiceServicer_to_server(ShapeService(operator), server)
     tickets = Tickets()
     tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(TunnelService(agents, tickets), server)
+    logs_pb2_grpc.add_LogServiceServicer_to_server(LogService(agents), server)
+    shell_pb2_grpc.add_ShellServiceServicer_to_server(ShellService(agents), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)

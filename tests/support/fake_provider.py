@@ -15,6 +15,12 @@ from starlette.routing import Route
 
 FULL_SUPPORT = Path(__file__).parents[1] / "data" / "seeds" / "full-support.response.json"
 
+LINKS = {
+    "product": {"id": "example-ingress", "category": "example-ingress", "provider": "example"},
+    "domainPrefix": "app-",
+    "domainSuffix": ".provider.example.com",
+}
+
 
 class FakeProvider:
     """Answers with the next prepared response, else as it should; calls are (operation, headers, body)."""
@@ -35,6 +41,8 @@ class FakeProvider:
             self._news.notify_all()
         if operation == "jobs/retrieveProducts":
             return JSONResponse(self.support)
+        if operation == "ingresses/retrieveProducts":
+            return JSONResponse({"responses": [LINKS]})
         if operation == "integration/init":
             return JSONResponse({})
         await asyncio.sleep(self.create_delay_seconds)
@@ -55,7 +63,7 @@ class FakeProvider:
 @asynccontextmanager
 async def serving(provider: FakeProvider) -> AsyncIterator[str]:
     """Serve it on a free port; gives the URL."""
-    app = Starlette(routes=[Route("/{path:path}", provider.answer, methods=["GET", "POST"])])
+    app = Starlette(routes=[Route("/{path:path}", provider.answer, methods=["GET", "POST", "DELETE"])])
     config = uvicorn.Config(app, port=0, log_level="warning")
     server = uvicorn.Server(config)
     with closing(config.bind_socket()) as socket:

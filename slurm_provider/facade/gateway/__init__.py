@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from slurm_provider.facade.gateway.authorize import Authorizer
 from slurm_provider.facade.gateway.connection import Rooms
-from slurm_provider.facade.gateway.places import no_links
+from slurm_provider.facade.gateway.links import public_links
 from slurm_provider.facade.gateway.server import Gateway
 from slurm_provider.facade.services import Services
 
@@ -14,7 +14,7 @@ async def start_gateway(services: Services, stack: AsyncExitStack) -> None:
     web = services.config.web
     if web is None:
         return
-    authorizer = Authorizer(services.config, services.jobmap, no_links, services.clock)
+    authorizer = Authorizer(services.config, services.jobmap, public_links(services.jobmap), services.clock)
     gateway = Gateway(web, Rooms(authorizer, services.clusters, services.living, web.scheme))
     await gateway.start()
     stack.push_async_callback(gateway.close)

@@ -42,8 +42,3 @@ class Place:
 
 PublicLinks = Callable[[str], Awaitable[Place | None]]
 """Gives where a public link's domain leads to."""
-
-
-async def no_links(_domain: str) -> Place | None:
-    """Return None: there are no public links."""
-    return None

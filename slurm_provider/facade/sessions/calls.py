@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends
 from slurm_provider.facade.auth import ActingUser, documented
 from slurm_provider.facade.errors import Refused
 from slurm_provider.facade.services import Services, TheServices
-from slurm_provider.facade.sessions.places import replica_of, web_origin
+from slurm_provider.facade.sessions.places import port_of, replica_of, web_origin
 from slurm_provider.jobmap import JobMap, JobRow, Session, SessionKind, TooManySessions, UnmappedError
 from slurm_provider.jobmap.sessions import new_secret
 from slurm_provider.launch.errors import LaunchError
@@ -83,6 +83,7 @@ async def _open_with_job(
     kind: SessionKind, item: SessionRequest, row: JobRow, user: str | None, services: Services
 ) -> str:
     """Note a session with a rank of a job; return its secret."""
+    port = None if kind is SessionKind.SHELL else await port_of(item, services)
     secret = new_secret()
     session = Session(
         kind,
@@ -93,6 +94,7 @@ async def _open_with_job(
         item.rank,
         expires_at=_open_until(services),
         target=item.target,
+        port=port,
     )
     await _note(secret, session, services)
     return secret

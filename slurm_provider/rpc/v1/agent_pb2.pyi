@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from slurm_provider.rpc.v1 import access_pb2 as _access_pb2
+from slurm_provider.rpc.v1 import shell_pb2 as _shell_pb2
 from slurm_provider.rpc.v1 import submission_pb2 as _submission_pb2
 from slurm_provider.rpc.v1 import tunnel_pb2 as _tunnel_pb2
 import builtins as _builtins
@@ -111,6 +112,7 @@ class AgentRequest(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     SET_AUTHORIZED_KEYS_FIELD_NUMBER: _builtins.int
     READ_REPLICA_FILE_FIELD_NUMBER: _builtins.int
+    CLOSE_SHELL_FIELD_NUMBER: _builtins.int
     START_BEFORE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     request_id: _builtins.str
@@ -125,6 +127,8 @@ class AgentRequest(_message.Message):
     def set_authorized_keys(self) -> _access_pb2.SetAuthorizedKeysRequest: ...
     @_builtins.property
     def read_replica_file(self) -> _tunnel_pb2.ReadReplicaFileRequest: ...
+    @_builtins.property
+    def close_shell(self) -> _shell_pb2.CloseShellRequest: ...
     def __init__(
         self,
         *,
@@ -134,13 +138,14 @@ class AgentRequest(_message.Message):
         cancel: _submission_pb2.CancelRequest | None = ...,
         set_authorized_keys: _access_pb2.SetAuthorizedKeysRequest | None = ...,
         read_replica_file: _tunnel_pb2.ReadReplicaFileRequest | None = ...,
+        close_shell: _shell_pb2.CloseShellRequest | None = ...,
         start_before: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "read_replica_file", b"read_replica_file", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "close_shell", b"close_shell", "read_replica_file", b"read_replica_file", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "read_replica_file", b"read_replica_file", "request_id", b"request_id", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "start_before", b"start_before", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "close_shell", b"close_shell", "read_replica_file", b"read_replica_file", "request_id", b"request_id", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "start_before", b"start_before", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["submit", "cancel", "set_authorized_keys", "read_replica_file"]  # noqa: Y015
+    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["submit", "cancel", "set_authorized_keys", "read_replica_file", "close_shell"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_call) -> _WhichOneofReturnType_call | None: ...
 
@@ -156,6 +161,7 @@ class AgentResponse(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     SET_AUTHORIZED_KEYS_FIELD_NUMBER: _builtins.int
     READ_REPLICA_FILE_FIELD_NUMBER: _builtins.int
+    CLOSE_SHELL_FIELD_NUMBER: _builtins.int
     COMMANDS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     failure: _builtins.str
@@ -169,6 +175,8 @@ class AgentResponse(_message.Message):
     @_builtins.property
     def read_replica_file(self) -> _tunnel_pb2.ReadReplicaFileResponse: ...
     @_builtins.property
+    def close_shell(self) -> _shell_pb2.CloseShellResponse: ...
+    @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommandRun]:
         """What was run for this call, for the sidecar's log."""
 
@@ -181,13 +189,14 @@ class AgentResponse(_message.Message):
         failure: _builtins.str = ...,
         set_authorized_keys: _access_pb2.SetAuthorizedKeysResponse | None = ...,
         read_replica_file: _tunnel_pb2.ReadReplicaFileResponse | None = ...,
+        close_shell: _shell_pb2.CloseShellResponse | None = ...,
         commands: _abc.Iterable[Global___CommandRun] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "failure", b"failure", "read_replica_file", b"read_replica_file", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "close_shell", b"close_shell", "failure", b"failure", "read_replica_file", b"read_replica_file", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "commands", b"commands", "failure", b"failure", "read_replica_file", b"read_replica_file", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "close_shell", b"close_shell", "commands", b"commands", "failure", b"failure", "read_replica_file", b"read_replica_file", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["submit", "cancel", "failure", "set_authorized_keys", "read_replica_file"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["submit", "cancel", "failure", "set_authorized_keys", "read_replica_file", "close_shell"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 

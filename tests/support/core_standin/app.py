@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .door import Door
 from .enduser import EndUserApi
+from .linkapi import LinkApi
 from .provider import ProviderClient
 from .receive import receive
 from .restarts import Restarts
@@ -47,7 +48,8 @@ def create_app(world: World) -> ASGIApp:
         yield
         await provider.close()
 
-    routes = [*_user_routes(world, end_user, sharing), *_door_routes(door)]
+    links = LinkApi(world, provider)
+    routes = [*_user_routes(world, end_user, sharing), *_link_routes(world, links), *_door_routes(door)]
     routes.append(Route("/{path:path}", from_provider, methods=_EVERY_METHOD))
     app = Starlette(routes=routes, exception_handlers={CoreError: refuse}, lifespan=lifespan)
     return collapse_slashes(app)
@@ -75,10 +77,40 @@ def collapse_slashes(app: ASGIApp) -> ASGIApp:
     return collapsed
 
 
+def _claims(world: World, request: Request) -> JsonObject:
+    found = world.keys.user_of(request.headers.get("authorization"))
+    return found | {"project": request.headers.get("project") or found.get("project")}
+
+
+def _link_routes(world: World, api: LinkApi) -> list[Route]:
+    async def products(request: Request) -> Response:
+        _claims(world, request)
+        return JSONResponse(await api.products())
+
+    async def create(request: Request) -> Response:
+        return JSONResponse(await api.create(_claims(world, request), await _json(request)))
+
+    async def delete(request: Request) -> Response:
+        return JSONResponse(await api.delete(_claims(world, request), await _json(request)))
+
+    async def retrieve(request: Request) -> Response:
+        return JSONResponse(api.retrieve(_claims(world, request), request.query_params))
+
+    async def browse(request: Request) -> Response:
+        return JSONResponse(api.browse(_claims(world, request), request.query_params))
+
+    return [
+        Route("/api/ingresses", create, methods=["POST"]),
+        Route("/api/ingresses", delete, methods=["DELETE"]),
+        Route("/api/ingresses/retrieve", retrieve),
+        Route("/api/ingresses/browse", browse),
+        Route("/api/ingresses/retrieveProducts", products),
+    ]
+
+
 def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]:
     def claims(request: Request) -> JsonObject:
-        found = world.keys.user_of(request.headers.get("authorization"))
-        return found | {"project": request.headers.get("project") or found.get("project")}
+        return _claims(world, request)
 
     async def applications(request: Request) -> Response:
         claims(request)

@@ -17,6 +17,8 @@ def check_references(world: World, specification: JsonObject, claims: JsonObject
                 _check_peer(world, value, claims)
             case "license_server":
                 _check_licence(world, value, claims)
+            case "ingress":
+                _check_link(world, value, claims, specification)
 
 
 def uses_file_below(specification: JsonObject, path: str) -> bool:
@@ -58,3 +60,15 @@ def _check_licence(world: World, value: JsonObject, claims: JsonObject) -> None:
     licence = world.licences.get(str(value.get("id")))
     if licence is None or not may(claims, licence, "READ"):
         raise CoreError(404, f"Not found or permission denied ({value.get('id')})")
+
+
+def _check_link(world: World, value: JsonObject, claims: JsonObject, specification: JsonObject) -> None:
+    link = world.links.get(str(value.get("id")))
+    if not may(claims, link, "EDIT"):
+        raise CoreError(404, f"Not found or permission denied ({value.get('id')})")
+    if link["status"]["state"] != "READY" or link["status"]["boundTo"]:
+        raise CoreError(400, "Not all resources are ready")
+    provider = (specification.get("product") or {}).get("provider")
+    own = link["specification"]["product"]["provider"] == provider
+    if not own or link["owner"]["project"] != claims.get("project"):
+        raise CoreError(400, "Not all resources can be used in this application")
