@@ -1,6 +1,6 @@
 """`jobs ls` and `jobs show`: what the job map knows."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text

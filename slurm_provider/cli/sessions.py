@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, open_jobmap, read_config
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
 from slurm_provider.cli.tables import print_json, print_table
 
 COLUMNS = ("number", "kind", "job_id", "rank", "user", "local_user", "opened", "used", "client", "until")
