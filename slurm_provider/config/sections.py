@@ -174,6 +174,11 @@ class Cluster(Section):
         check_relay(self.sidecar, self.relay)
         return self
 
+    @property
+    def has_tunnels(self) -> bool:
+        """Whether connections to jobs can be handed out by the sidecar."""
+        return self.sidecar.startswith("unix:") or self.relay is not None
+
 
 class Drive(Section):
     """A UCloud drive and the cluster's folder that holds it."""

@@ -12,6 +12,7 @@ from slurm_provider.core import CoreClient
 from slurm_provider.facade import (
     attachments,
     choices,
+    desktops,
     errors,
     follow,
     health,
@@ -70,8 +71,8 @@ def create_app(config: FacadeConfig) -> FastAPI:
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    rooms = (jobs, products, notices, sessions, shells, attachments, choices, ingresses, integration, ssh)
-    for room in rooms:
+    rooms = (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh)
+    for room in (*rooms, shells, desktops):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     app.include_router(follow.router, prefix=f"/ucloud/jobs.provider.{config.provider.id}")
     return app

@@ -93,7 +93,8 @@ async def _answer(
             await writer.drain()
             return False
         case "/raw":
-            writer.write(base64.urlsafe_b64decode(query["answer"]))
+            answer = base64.urlsafe_b64decode(query["answer"])
+            writer.write(answer.replace(b"PADDING", b"x" * 70_000))
             await writer.drain()
             return "stay" in query
         case "/status":
@@ -104,8 +105,9 @@ async def _answer(
             writer.write(content if method != "HEAD" else b"")
         case _:
             rank = os.environ.get("UCLOUD_RANK")
-            seen = {"method": method, "path": path, "query": query, "headers": lines, "rank": rank}
-            content = json.dumps(seen).encode()
+            port = writer.get_extra_info("sockname")[1]
+            seen = {"method": method, "path": path, "query": query, "rank": rank, "port": port}
+            content = json.dumps({**seen, "headers": lines}).encode()
             head = _response(200, content, "Content-Type: application/json")[: -len(content)]
             writer.write(head + (content if method != "HEAD" else b""))
     await writer.drain()

@@ -85,6 +85,8 @@ class Authorizer:
 
     async def _refusal(self, secrets: list[str]) -> pages.Page:
         for secret in secrets[:8]:
+            if await self._jobmap.call(_valid, secret, list(SessionKind)):
+                return pages.not_let_in("This session is with something else.")
             match await self._jobmap.call(_ended, secret):
                 case None:
                     continue

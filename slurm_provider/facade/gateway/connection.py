@@ -13,9 +13,10 @@ from slurm_provider.facade.gateway.authorize import Authorizer
 from slurm_provider.facade.gateway.exchange import Exchange, Gone
 from slurm_provider.facade.gateway.forwarding import client_of
 from slurm_provider.facade.gateway.heads import BadHead, RequestHead, read_request
-from slurm_provider.facade.gateway.places import PORT_FILE, Place
+from slurm_provider.facade.gateway.places import Place
 from slurm_provider.facade.gateway.wire import Broken, Wire
 from slurm_provider.facade.sessions.living import LivingSessions, TooManyConnections
+from slurm_provider.facade.sessions.replicas import PORT_FILE, replica_of_job
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.tunnels import NotReady, NotRunning, TunnelRefused
 
@@ -134,10 +135,8 @@ class Connection:
         if self._application and self._key == place.key and self._application.is_quiet:
             return self._application
         self._leave_application()
-        replica = place.replica
-        if replica is None:
-            raise pages.not_ready("the job has not started")
         try:
+            replica = replica_of_job(place.job, place.rank)
             port = PORT_FILE if place.port is None else place.port
             opened = await self._rooms.clusters[place.job.cluster].tunnels.open(replica, port)
         except (NotReady, NotRunning) as error:

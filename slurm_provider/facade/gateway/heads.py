@@ -130,7 +130,10 @@ def _check_lines(raw: bytes) -> None:
     lines = raw.split(b"\r\n")
     if not lines[0] or any(line.startswith((b" ", b"\t")) for line in lines):
         raise BadHead(400, "the head has a folded or an empty line")
-    names = [line.partition(b":")[0].lower() for line in lines[1:-2]]
+    fields = [line.partition(b":") for line in lines[1:-2]]
+    names = [name.lower() for name, _, _ in fields]
+    if any(name.lower() == b"content-length" and not value.strip().isdigit() for name, _, value in fields):
+        raise BadHead(400, "the length of the body is no number")
     for name in (b"content-length", b"host", b"transfer-encoding"):
         if names.count(name) > 1:
             raise BadHead(400, f"there is more than one {name.decode()} header")

@@ -4,11 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from slurm_provider.jobmap import JobRow, Session
-from slurm_provider.launch.script import CONTROL_FOLDER
-from slurm_provider.rpc.tunnels import ReplicaOf
-
-PORT_FILE = "allocated-port.txt"
-"""Where a replica has written on which port its web application listens."""
 
 
 @dataclass(frozen=True)
@@ -20,19 +15,6 @@ class Place:
     port: int | None
     """None: the one that the replica has chosen."""
     session: Session | None = None
-
-    @property
-    def replica(self) -> ReplicaOf | None:
-        """The replica as the sidecar has to know it, None while the job is not in Slurm."""
-        if self.job.slurm_id is None:
-            return None
-        return ReplicaOf(
-            local_user=self.job.local_user,
-            slurm_id=self.job.slurm_id,
-            rank=self.rank,
-            folder=self.job.folder or "",
-            control_folder=CONTROL_FOLDER,
-        )
 
     @property
     def key(self) -> tuple[str, int, int | None]:
