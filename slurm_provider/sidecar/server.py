@@ -105,6 +105,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     broken = asyncio.create_task(agents.spawner_gone.wait())
     await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
     await relay.close()
+    agents.end_streams()
     await server.stop(grace=config.command_timeout_seconds)
     for task in (ending_idle, stopped, broken):
         task.cancel()
