@@ -11,7 +11,7 @@ from tests.support.shells import running, session_with, terminal
 from tests.support.stack import running_stack
 
 AT_ONCE_SECONDS = 10
-"""Below the 15 s that calls in flight may take (`command_timeout_seconds`), after which it would be killed."""
+"""Below the 15 s that calls in flight may take (`command_timeout_seconds`)."""
 
 
 @pytest.mark.parametrize("program", ["sidecar", "facade"])
