@@ -50,7 +50,7 @@ class Agent:
         self._writer = writer
         self._door = door
         self._door.setblocking(False)
-        self._streams = 0
+        self._streams: set[socket.socket] = set()
         self._waiting: dict[int, asyncio.Future[AgentResponse]] = {}
         self._sequence = 0
         self._reading = asyncio.create_task(self._read(reader))
@@ -69,14 +69,14 @@ class Agent:
     def stream(self, request: AgentStreamRequest) -> Iterator[socket.socket]:
         """Open a stream and give our end of it, which does not block; raise AgentGone when that fails."""
         ours, theirs = socket.socketpair()
-        self._streams += 1
+        self._streams.add(ours)
         try:
             with ours:
                 ours.setblocking(False)
                 self._hand_over(theirs, request)
                 yield ours
         finally:
-            self._streams -= 1
+            self._streams.discard(ours)
             self.last_used = time.monotonic()
 
     def _hand_over(self, connection: socket.socket, request: AgentStreamRequest) -> None:
@@ -85,6 +85,12 @@ class Agent:
                 socket.send_fds(self._door, [request.SerializeToString()], [connection.fileno()])
             except OSError as error:
                 raise AgentGone(f"the user's agent takes no streams: {error}") from error
+
+    def end_streams(self) -> None:
+        """Make every stream seem to have been ended by the agent."""
+        for connection in self._streams:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     async def call(self, request: AgentRequest) -> AgentResponse:
         """Return the agent's answer; raise AgentGone when it ends first."""
@@ -221,6 +227,11 @@ class Agents:
                     del self._agents[name]
                     await agent.close()
                     log.info("agent ended", local_user=name, pid=agent.pid)
+
+    def end_streams(self) -> None:
+        """End all streams, which would go on for as long as their clients want."""
+        for agent in self._agents.values():
+            agent.end_streams()
 
     async def close(self) -> None:
         """End all agents."""
