@@ -14,6 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from slurm_provider.config import Sidecar, load_sidecar
+from slurm_provider.descriptors import allow_many_descriptors
 from slurm_provider.logs import configure_logs
 from slurm_provider.notify import notify_ready
 from slurm_provider.rpc.endpoints import close_to_others, listen
@@ -147,6 +148,7 @@ def operator_runner(config: Sidecar) -> Runner:
 def main() -> None:
     """Serve by the file that is the first argument, with a spawner: its socket, its process id."""
     configure_logs()
+    allow_many_descriptors()
     config = load_sidecar(Path(sys.argv[1])).sidecar
     with socket.socket(fileno=int(sys.argv[2])) as spawner:
         try:
