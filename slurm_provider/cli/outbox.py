@@ -15,7 +15,7 @@ from slurm_provider.cli.common import (
     open_jobmap,
     read_config,
 )
-from slurm_provider.cli.jobs import print_json, said
+from slurm_provider.cli.tables import print_json, said
 from slurm_provider.jobmap import JobMap
 
 Ids = Annotated[list[int], typer.Argument(help="The items, as `outbox ls` numbers them.")]

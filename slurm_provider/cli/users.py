@@ -16,7 +16,7 @@ from slurm_provider.cli.common import (
     open_jobmap,
     read_config,
 )
-from slurm_provider.cli.jobs import print_json
+from slurm_provider.cli.tables import print_json
 from slurm_provider.config import FacadeConfig
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
 from slurm_provider.jobmap import UserMapping

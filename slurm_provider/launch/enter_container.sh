@@ -1,5 +1,6 @@
 await "$control/program-$rank" || fail "The program of rank $rank has not started yet; try again later."
 read -r pid shell <"$control/program-$rank"
+shell=${shell:-/bin/sh}
 # Within a container with process ids of its own the program does not know the one that it has here.
 [ ! -s "$control/container-$rank" ] || read -r pid <"$control/container-$rank"
 grep -qzx "SLURM_JOB_ID=$SLURM_JOB_ID" "/proc/$pid/environ" 2>/dev/null ||

@@ -17,6 +17,19 @@ from slurm_provider.slurm.srun import shell_step
 ENTER = "enter"
 """The file of the control folder that enters a replica's own view."""
 
+# Slurm may say that a job runs before its batch script has done anything.
+_ENTER = """\
+count=0
+until [ -s "$0" ]; do
+    if [ $((count += 1)) -gt 300 ]; then
+        echo "This job says not how its ranks are entered; perhaps an older release has started it." >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+exec bash "$0" "$1"
+"""
+
 _replicas = Replicas()
 
 
@@ -52,8 +65,9 @@ async def _in_replica(shell: ReplicaShell, runner: Runner) -> Place:
     replica = await _replicas.find(shell.slurm_id, shell.rank, runner)
     folder = expand(shell.folder, Path.home())
     enter = folder / shell.control_folder / ENTER
-    # A job that was submitted without UCloud, or by an older release, has no view of its own to enter.
-    program = ["bash", str(enter), str(shell.rank)] if enter.is_file() else ["bash", "-l"]
+    # A job that was submitted without UCloud has no view of its own to enter.
+    ours = enter.parent.is_dir()
+    program = ["bash", "-c", _ENTER, str(enter), str(shell.rank)] if ours else ["bash", "-l"]
     # The folder may be on the nodes alone.
     return Place(shell_step(shell.slurm_id, replica.node, str(folder), program), "/")
 

@@ -11,6 +11,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.jobs import bulk
 from tests.support.stack import Stack
 
 PATIENCE_SECONDS = 30.0
@@ -111,6 +112,14 @@ async def terminal(stack: Stack, session: str, columns: int = 80, rows: int = 24
     async with connected(stack, session) as shell:
         await shell.initialize(session, columns, rows)
         yield shell
+
+
+async def running(stack: Stack, made: Any) -> Any:
+    """Create a job, and return it when it runs."""
+    answer = await stack.core.create(bulk(made))
+    assert answer["status"] == 200, answer
+    await stack.core.wait_update(made["id"], state="RUNNING", timeout=60)
+    return made
 
 
 async def session_with(stack: Stack, job: Any, rank: int = 0, user: str = "user") -> str:

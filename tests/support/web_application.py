@@ -105,8 +105,9 @@ async def _answer(
             writer.write(content if method != "HEAD" else b"")
         case _:
             rank = os.environ.get("UCLOUD_RANK")
-            seen = {"method": method, "path": path, "query": query, "headers": lines, "rank": rank}
-            content = json.dumps(seen).encode()
+            port = writer.get_extra_info("sockname")[1]
+            seen = {"method": method, "path": path, "query": query, "rank": rank, "port": port}
+            content = json.dumps({**seen, "headers": lines}).encode()
             head = _response(200, content, "Content-Type: application/json")[: -len(content)]
             writer.write(head + (content if method != "HEAD" else b""))
     await writer.drain()

@@ -8,16 +8,19 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .door import Door
 from .enduser import EndUserApi
 from .linkapi import LinkApi
+from .log_sockets import LogSockets
+from .pages import page_routes
 from .provider import ProviderClient
 from .receive import receive
 from .restarts import Restarts
 from .sharing import Sharing
+from .user_socket import UserSocket
 from .wire import CoreError, JsonObject
 from .world import World
 
@@ -28,6 +31,7 @@ _EVERY_METHOD = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 def create_app(world: World) -> ASGIApp:
     """The application that plays this world."""
     provider = ProviderClient(world)
+    log_sockets = LogSockets(world)
     end_user = EndUserApi(world, provider)
     sharing = Sharing(world, provider, end_user)
     restarts = Restarts(world, end_user)
@@ -46,10 +50,13 @@ def create_app(world: World) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        await log_sockets.close()
         await provider.close()
 
     links = LinkApi(world, provider)
-    routes = [*_user_routes(world, end_user, sharing), *_link_routes(world, links), *_door_routes(door)]
+    routes: list[BaseRoute] = [*_user_routes(world, end_user, sharing), *_link_routes(world, links)]
+    routes += [*_door_routes(door), *page_routes()]
+    routes.append(WebSocketRoute("/api/jobs", UserSocket(world, log_sockets).serve))
     routes.append(Route("/{path:path}", from_provider, methods=_EVERY_METHOD))
     app = Starlette(routes=routes, exception_handlers={CoreError: refuse}, lifespan=lifespan)
     return collapse_slashes(app)
