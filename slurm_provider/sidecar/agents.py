@@ -97,12 +97,6 @@ class Agent:
             except OSError as error:
                 raise AgentGone(f"the user's agent takes no streams: {error}") from error
 
-    def end_streams(self) -> None:
-        """Make every stream seem to have been ended by the agent."""
-        for connection in self._streams:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
     async def call(self, request: AgentRequest) -> AgentResponse:
         """Return the agent's answer; raise AgentGone when it ends first."""
         self._sequence += 1
