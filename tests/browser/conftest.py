@@ -51,7 +51,8 @@ async def portal(browser: Browser, stack: Stack, request: pytest.FixtureRequest)
     context.set_default_timeout(30_000)
     portal = Portal(context, stack, ARTEFACTS, _name_of(request))
     yield portal
-    await portal.shot(context.pages[-1], "end")
+    for page in context.pages[-1:]:
+        await portal.shot(page, "end")
     await context.close()
     assert portal.errors == []
 

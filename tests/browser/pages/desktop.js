@@ -28,6 +28,7 @@ async function connect() {
     wsProtocols: ["binary"],
   });
   desktop.scaleViewport = true;
+  desktop.background = "#141a24";
   desktop.addEventListener("connect", () => {
     say("");
     desktop.focus();
