@@ -6,6 +6,7 @@ from tests.unit.running_facade import seed
 
 MORE = """
 [web]
+listen = "127.0.0.1:0"
 suffix = ".example.com"
 
 [[public_links]]
