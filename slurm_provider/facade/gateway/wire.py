@@ -11,10 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 17
 _NO_WAIT = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _TURN_PIECES = 32
 """Pieces after which others get their turn."""
+_scratch = memoryview(bytearray(PIECE_BYTES))
+"""Where all wires read what is sent on at once: what cannot be sent yet is copied before anybody waits."""
 
 
 class Broken(Exception):
@@ -82,13 +84,17 @@ class Wire:
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of it."""
         rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._socket.send(rest, _NO_WAIT) :]
-            except BlockingIOError:
-                await self._wait(self._loop.add_writer, self._loop.remove_writer)
-            except OSError as error:
-                raise Broken(str(error)) from error
+        while rest := rest[self.send_now(rest) :]:
+            await self._wait(self._loop.add_writer, self._loop.remove_writer)
+
+    def send_now(self, data: memoryview) -> int:
+        """Send what there is room for; return how many bytes that were."""
+        try:
+            return self._socket.send(data, _NO_WAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Broken(str(error)) from error
 
     async def pass_on(self, other: "Wire", length: int | None = None) -> None:
         """Send the next `length` bytes, or all until the end, to another wire; raise Broken for fewer."""
@@ -99,15 +105,16 @@ class Wire:
             left = None if left is None else left - len(data)
         if left == 0:
             return
-        piece = memoryview(bytearray(PIECE_BYTES if left is None else min(PIECE_BYTES, left)))
         turns = 0
         while left != 0:
-            count = await self._receive_into(piece if left is None else piece[:left])
+            count = await self._receive_into(_scratch if left is None else _scratch[:left])
             if not count:
                 if left is not None:
                     raise Broken("the connection ended within a body")
                 return
-            await other.send(piece[:count])
+            sent = other.send_now(_scratch[:count])
+            if sent < count:
+                await other.send(bytes(_scratch[sent:count]))
             left = None if left is None else left - count
             turns += 1
             if turns % _TURN_PIECES == 0:
