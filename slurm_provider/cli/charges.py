@@ -1,7 +1,6 @@
 """`charges audit`: is what was charged what Slurm says was used, and has Core taken it?"""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
-from slurm_provider.cli.jobs import print_json
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
+from slurm_provider.cli.tables import print_json
 from slurm_provider.config import FacadeConfig
-from slurm_provider.jobmap import JobMap, JobRow
+from slurm_provider.jobmap import JobRow
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord
 from slurm_provider.tracker.audit import AuditLine, History, audit, slurm_ids
@@ -59,7 +66,7 @@ def audit_(
 
 
 async def _audit(config: FacadeConfig, begin: datetime) -> list[AuditLine]:
-    jobmap = JobMap(config.jobmap.path, time.time)
+    jobmap = open_jobmap(config)
     lines = []
     for name, section in config.clusters.items():
         jobs = jobmap.jobs_since(name, int(begin.timestamp()))

@@ -1,14 +1,21 @@
 """`outbox ls|retry|drop`: what Core has yet to be told, and what it would not hear."""
 
 import json
-import time
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
-from slurm_provider.cli.jobs import print_json, said
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
+from slurm_provider.cli.tables import print_json, said
 from slurm_provider.jobmap import JobMap
 
 Ids = Annotated[list[int], typer.Argument(help="The items, as `outbox ls` numbers them.")]
@@ -47,7 +54,7 @@ def drop(ids: Ids, config: ConfigPath = DEFAULT_PATH) -> None:
 
 
 def _jobmap(config: ConfigPath) -> JobMap:
-    return JobMap(read_config(config).jobmap.path, time.time)
+    return open_jobmap(read_config(config))
 
 
 def _report(ids: list[int], changed: list[int], done: str, why_not: str) -> None:

@@ -12,26 +12,32 @@ from slurm_provider.core import CoreClient
 from slurm_provider.facade import (
     attachments,
     choices,
+    desktops,
     errors,
     follow,
     health,
+    ingresses,
     integration,
     jobs,
     notices,
     products,
+    shells,
     ssh,
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
+from slurm_provider.facade.gateway import start_gateway
 from slurm_provider.facade.logs.hubs import Hubs
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions import calls as sessions
+from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.ssh_access import SshAccess
 from slurm_provider.tracker.tracker import Tracker
@@ -65,7 +71,8 @@ def create_app(config: FacadeConfig) -> FastAPI:
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh):
+    rooms = (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh)
+    for room in (*rooms, shells, desktops):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
     app.include_router(follow.router, prefix=f"/ucloud/jobs.provider.{config.provider.id}")
     return app
@@ -84,25 +91,32 @@ async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitSt
         stack.push_async_callback(cache.close)
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
     tracker = Tracker(config, jobmap, core, clusters, tagger)
+    living = LivingSessions(jobmap, config.sessions.connections_per_session)
+    links = JobLinks(config, jobmap, core)
+    told = tracker.hurry_and_tell
     services = Services(
         config=config,
         core_token=core_token,
         jobmap=jobmap,
         clusters=clusters,
         tracker=tracker,
-        intake=Intake(config, jobmap, tracker.limits, tagger),
-        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, tracker.hurry_and_tell),
+        intake=Intake(config, jobmap, tracker.limits, tagger, links),
+        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, links, told),
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,
-        living=LivingSessions(jobmap, config.sessions.connections_per_session),
+        living=living,
         hubs=Hubs(jobmap, clusters),
+        kept=KeptTerminals(jobmap, clusters, living, config.sessions.reconnect_seconds),
         clock=time.time,
     )
     stack.push_async_callback(services.living.close)
     stack.push_async_callback(services.hubs.close)
+    await services.kept.start(time.time())
+    stack.push_async_callback(services.kept.close)
     await tracker.start()
     stack.push_async_callback(tracker.close)
     await services.ssh.start()
     stack.push_async_callback(services.ssh.close)
+    await start_gateway(services, stack)
     return services

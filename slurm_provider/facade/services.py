@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from slurm_provider.config import FacadeConfig
 from slurm_provider.facade.auth import CoreToken
 from slurm_provider.facade.logs.hubs import Hubs
+from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
 from slurm_provider.rpc.cluster import Cluster
@@ -36,6 +37,7 @@ class Services:
     utilization: dict[str, UtilizationCache]
     living: LivingSessions
     hubs: Hubs
+    kept: KeptTerminals
     clock: Callable[[], float]
     """Gives the epoch second."""
 

@@ -5,6 +5,7 @@ Times in it are epoch seconds.
 """
 
 from slurm_provider.jobmap.door import Door
+from slurm_provider.jobmap.links import LinkBinding, LinkTaken, PublicLink
 from slurm_provider.jobmap.outbox import Outbox
 from slurm_provider.jobmap.output import JobOutput
 from slurm_provider.jobmap.outside import OutsideJob
@@ -15,9 +16,11 @@ from slurm_provider.jobmap.rows import (
     ClusterRow,
     JobChange,
     JobRow,
+    LinkUse,
     OutboxItem,
     OutboxKind,
     Submission,
+    Target,
     UserMapping,
 )
 from slurm_provider.jobmap.sessions import Session, SessionKind, TooManySessions
@@ -34,14 +37,19 @@ __all__ = [
     "JobMap",
     "JobOutput",
     "JobRow",
+    "LinkBinding",
+    "LinkTaken",
+    "LinkUse",
     "Outbox",
     "OutboxItem",
     "OutboxKind",
     "OutsideJob",
+    "PublicLink",
     "Session",
     "SessionKind",
     "Submission",
     "Suspect",
+    "Target",
     "TooManySessions",
     "UnmappedError",
     "UserMapping",

@@ -7,6 +7,7 @@ from typing import Any
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.rows import OutboxItem, OutboxKind
 from slurm_provider.ucloud.control import JobUpdate, JobUpdateItem, UsageItem
+from slurm_provider.ucloud.ingresses import IngressUpdate, IngressUpdateItem
 
 
 class Outbox:
@@ -23,6 +24,17 @@ class Outbox:
     def post_update(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update of a job, likewise."""
         self.post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+
+    def post_link_update(self, link_id: str, update: IngressUpdate) -> None:
+        """Queue an update of a public link, likewise; it has an order of its own beside the jobs'."""
+        body = IngressUpdateItem(id=link_id, update=update).model_dump_json()
+        self.post(_of_link(link_id), OutboxKind.LINK, body)
+
+    def forget_link(self, link_id: str) -> None:
+        """Drop what Core has not been told of a public link that is deleted, likewise."""
+        self._file.db.execute(
+            "DELETE FROM outbox WHERE job_id = ? AND delivered_at IS NULL", [_of_link(link_id)]
+        )
 
     def post_usage(self, job_id: str, usage: UsageItem) -> None:
         """Queue the total of a job, likewise, unless the same one waits already."""
@@ -121,3 +133,8 @@ class Outbox:
         with self._file.writing():
             for item in items:
                 self._file.db.table("outbox").update(item.id, {**columns, "tries": item.tries + 1})
+
+
+def _of_link(link_id: str) -> str:
+    """Return what a link's items have in the place of a job's id: no job has such a one."""
+    return f"link {link_id}"

@@ -37,6 +37,9 @@ class SessionKind(StrEnum):
     VNC = "VNC"
 
 
+TERMINALS = (SessionKind.SHELL, SessionKind.FOLDER)
+
+
 @dataclass(frozen=True)
 class Session:
     """One session. Times are epoch seconds."""
@@ -121,6 +124,26 @@ class Sessions:
                 " WHERE number = ?",
                 [self._file.now(), client, expires_at, number],
             )
+
+    def begun(self, number: int, client: str, expires_at: int) -> int:
+        """Note from where a terminal is used; return until when it may be: as was said at its first use."""
+        with self._file.writing():
+            self._db.execute(
+                "UPDATE sessions SET client = ?, last_used_at = ?,"
+                " expires_at = CASE WHEN last_used_at IS NULL THEN ? ELSE expires_at END WHERE number = ?",
+                [client, self._file.now(), expires_at, number],
+            )
+        rows = self._db.query("SELECT expires_at FROM sessions WHERE number = ?", [number])
+        return int(next(rows)["expires_at"])
+
+    def terminals(self, since: int) -> list[tuple[Session, str]]:
+        """Return the terminals that may be there, with their keys: those in use, or ended after `since`."""
+        rows = self._db.query(
+            "SELECT * FROM sessions WHERE kind IN ('SHELL', 'FOLDER') AND last_used_at IS NOT NULL"
+            " AND coalesce(closed_at, expires_at) > ?",
+            [since],
+        )
+        return [(_session(row), row["secret_hash"]) for row in rows]
 
     def invalid(self, numbers: Iterable[int]) -> set[int]:
         """Return which of these sessions let nobody in any more."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from slurm_provider.config import FacadeConfig, Product, Runtime
 from slurm_provider.launch import surroundings
 from slurm_provider.launch.around import after_srun, before_srun, pulling
+from slurm_provider.launch.enter import View
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.images import ContainerImage, image_files
 from slurm_provider.launch.mounts import LinkTable, MountTable
@@ -28,6 +29,7 @@ class Backend:
     launcher_begin: str = ""
     software: str | None = None
     image: ImageFiles | None = None
+    view: View = View.CONTAINER
 
 
 def mount_table(application: Application) -> MountTable | LinkTable:
@@ -53,7 +55,7 @@ def backend(
             raise LaunchError(f"the job {peer.job_id} runs on another cluster and cannot be connected to")
     after = after_srun(mounts)
     if not mounts.in_container:
-        return Backend(surroundings.NATIVE, before_srun(mounts, peers), after)
+        return Backend(surroundings.NATIVE, before_srun(mounts, peers), after, view=View.NATIVE)
     wishes = _wishes(application, mounts, product)
     tool = application.tool
     name = tool.image or tool.container or ""

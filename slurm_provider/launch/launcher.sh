@@ -15,6 +15,7 @@ printf '%s\n' "$UCLOUD_CORES" >"$etc/cores.txt"
 printf '%s\n' "$index" >"$etc/number_of_nodes.txt"
 printf '%s\n' "$UCLOUD_JOB_ID" >"$etc/job_id.txt"
 export UCLOUD_RANK="$rank" UCLOUD_TASK_COUNT="$index"
+rm -f "$UCLOUD_CONTROL/environment-$rank" "$UCLOUD_CONTROL/program-$rank" "$UCLOUD_CONTROL/container-$rank"
 
 free_port() {
     cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v seed="$SLURM_JOB_ID$rank" '
@@ -49,5 +50,8 @@ if env --ignore-signal=TERM true 2>/dev/null; then
     hearing='env --default-signal=HUP,INT,TERM,USR1,USR2,XCPU'
 fi
 
-# The command is kept out of the arguments of processes, which every user of the node can read.
-start='command=$UCLOUD_COMMAND; unset UCLOUD_COMMAND; eval "$command"'
+# The command is kept out of the arguments of processes, which every user of the node can read. A terminal
+# that is opened later gets the environment, and finds the process whose view it enters.
+start='command=$UCLOUD_COMMAND; unset UCLOUD_COMMAND; left=$UCLOUD_CONTROL; rank=$UCLOUD_RANK
+export -p >"$left/environment-$rank"; echo "$$ ${BASH_VERSION:+$BASH}" >"$left/program-$rank"
+unset left rank; eval "$command"'

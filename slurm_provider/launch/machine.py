@@ -4,6 +4,7 @@ from importlib import resources
 
 from slurm_provider.config import MachineImage, Product, VirtualMachines
 from slurm_provider.launch.body import Body
+from slurm_provider.launch.enter import View, enter_file
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.options import Options
 from slurm_provider.launch.quoting import quoted
@@ -68,7 +69,8 @@ def _script(job_id: str, image: MachineImage, product: Product, settings: Virtua
     lines = [f"{name}={quoted(value)}" for name, value in values.items()]
     lines += [f"accelerators=({_words(accelerators)})", f"boot=({_words(boot)})"]
     body = resources.files(__package__).joinpath("machine.sh").read_text()
-    return "\n".join([f"# UCloud job {job_id}: a virtual machine.", *lines, "", body])
+    title = f"# UCloud job {job_id}: a virtual machine."
+    return "\n".join([title, *lines, "", enter_file(View.MACHINE), body])
 
 
 def _files(image: MachineImage) -> list[ConfinedPath]:

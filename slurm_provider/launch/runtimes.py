@@ -134,7 +134,8 @@ def _podman(facts: RuntimeFacts, image: ContainerImage, containers: Containers, 
         source = f'if [ -z "$image" ]; then\n    image={pulled}\nel{source}'
     else:
         source = _no_image(image) + source
-    return source + _exec(words, [*_mount_words("src", "dst", wishes), '"$image"'])
+    pid_file = '--pidfile="$PWD/.ucloud/container-$rank"'
+    return source + _exec(words, [pid_file, *_mount_words("src", "dst", wishes), '"$image"'])
 
 
 _CHARLIECLOUD = """\
@@ -158,6 +159,7 @@ set -- "$@" --unset-env=PATH --set-env=PATH=/usr/local/sbin:/usr/local/bin:/usr/
 if [ -f "$image/ch/environment" ]; then
     set -- "$@" --set-env="$image/ch/environment"
 fi
+export UCLOUD_CONTROL=/work/.ucloud
 exec $deaf bwrap "$@" "$root" -- \\
     {shell}
 """
@@ -217,7 +219,7 @@ def _csv(text: str) -> str:
 
 def _exec(words: list[str], more: list[str]) -> str:
     lines = [" ".join(["exec", *words]), *more, _SHELL]
-    return " \\\n    ".join(lines) + "\n"
+    return "export UCLOUD_CONTROL=/work/.ucloud\n" + " \\\n    ".join(lines) + "\n"
 
 
 RUNTIMES: Mapping[Runtime, RuntimeFacts] = {

@@ -2,7 +2,8 @@
 
 In the job's folder (`/work` to the application) a control folder holds a copy of the batch script
 (`job.sh`), its own output (`batch.log`), the addresses of the nodes (`nodes`), those of connected jobs
-(`peers`) and, for each replica, `rank-N/`, which the replica sees as /etc/ucloud.
+(`peers`), what opens a terminal (`enter`) and, for each replica, `rank-N/`, which the replica sees as
+/etc/ucloud, its environment (`environment-N`) and its process (`program-N`).
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from slurm_provider.launch.backend import Backend
+from slurm_provider.launch.enter import enter_file
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.facts import Facts
 
@@ -100,7 +102,7 @@ def batch_script(facts: Facts, ran_by: Backend, *, command: Sequence[str], in_ba
         control_folder=CONTROL_FOLDER,
         command=_here_document(text),
         launcher=_here_document(launcher),
-        before="".join(f"\n{part}" for part in ran_by.before),
+        before="".join(f"\n{part}" for part in (enter_file(ran_by.view), *ran_by.before)),
         start=_IN_THE_BATCH_STEP if in_batch_step else _IN_EACH_REPLICA,
         after="".join(f"\n{part}" for part in ran_by.after),
     )

@@ -35,7 +35,8 @@ _SOFTWARE = """\
 image=
 root=
 set -- --die-with-parent --dev-bind /dev /dev{user}
-{rebuilt}exec $deaf bwrap "$@" --ro-bind-try "$hosts" /etc/hosts \\
+{rebuilt}export UCLOUD_CONTROL=/work/.ucloud
+exec $deaf bwrap "$@" --ro-bind-try "$hosts" /etc/hosts \\
     --ro-bind "$etc" /etc/ucloud --bind "$PWD" /work{mounts} \\
     --chdir {folder} $hearing bash -c "$start"
 """

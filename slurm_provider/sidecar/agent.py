@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pwd
 import signal
 import socket
 import sys
@@ -19,11 +18,15 @@ from slurm_provider.rpc.v1.submission_pb2 import (
     SubmitRequest,
     SubmitResponse,
 )
+from slurm_provider.rpc.v1.tunnel_pb2 import ReadReplicaFileRequest, ReadReplicaFileResponse
 from slurm_provider.sidecar.agent_streams import serve_streams
 from slurm_provider.sidecar.authorized_keys import KeysRefused, set_keys
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.job_folder import FolderRefused, prepare
+from slurm_provider.sidecar.own_user import check_user
+from slurm_provider.sidecar.replica_files import read_replica_file
+from slurm_provider.sidecar.shell_stream import close_shell
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch
 from slurm_provider.slurm.scancel import Scancel
@@ -57,6 +60,14 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
                 check_user(request.set_authorized_keys.local_user)
                 installed = await set_authorized_keys(request.set_authorized_keys)
                 response.set_authorized_keys.CopyFrom(installed)
+            case "read_replica_file":
+                check_user(request.read_replica_file.local_user)
+                read = await read_file(request.read_replica_file)
+                response.read_replica_file.CopyFrom(read)
+            case "close_shell":
+                check_user(request.close_shell.local_user)
+                await close_shell(request.close_shell.key)
+                response.close_shell.SetInParent()
             case other:
                 response.failure = f"the agent does not know the call {other}"
     except SlurmUnavailable as error:
@@ -66,13 +77,6 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
     response.commands.extend(runs)
     write_message(writer, response)
     await writer.drain()
-
-
-def check_user(local_user: str) -> None:
-    """Raise PermissionError for a call that is meant for another user's agent."""
-    own = pwd.getpwuid(os.getuid()).pw_name
-    if local_user != own:
-        raise PermissionError(f"this is the agent of '{own}', not of '{local_user}'")
 
 
 async def submit(
@@ -112,9 +116,18 @@ async def set_authorized_keys(request: SetAuthorizedKeysRequest) -> SetAuthorize
     return SetAuthorizedKeysResponse()
 
 
+async def read_file(request: ReadReplicaFileRequest) -> ReadReplicaFileResponse:
+    """Read what a replica has written into one of its small files."""
+    text = await asyncio.to_thread(
+        read_replica_file, request.folder, request.control_folder, request.rank, request.name
+    )
+    return ReadReplicaFileResponse(text=text)
+
+
 def main() -> None:
     """Serve on two sockets, that of calls and that of streams; the third argument is a command's time-out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not ignored, or the programs in terminals would not hear Ctrl-C.
+    signal.signal(signal.SIGINT, lambda *_: None)
     os.umask(0o027)
     runner = Runner(dict(os.environ), float(sys.argv[3]))
     with socket.socket(fileno=int(sys.argv[1])) as calls, socket.socket(fileno=int(sys.argv[2])) as streams:

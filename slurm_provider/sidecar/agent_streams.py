@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from slurm_provider.rpc.v1.agent_pb2 import AgentStreamKind, AgentStreamRequest
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.log_stream import serve_logs
+from slurm_provider.sidecar.shell_stream import serve_shell
+from slurm_provider.sidecar.tunnel_stream import serve_tunnel
 
 PACKET_BYTES = 4096
 
@@ -15,7 +17,9 @@ Handler = Callable[[socket.socket, Runner], Awaitable[None]]
 """Serves one stream on its socket, which does not block, until either end has had enough."""
 
 HANDLERS: Mapping["AgentStreamKind.ValueType", Handler] = {
+    AgentStreamKind.AGENT_STREAM_KIND_TUNNEL: serve_tunnel,
     AgentStreamKind.AGENT_STREAM_KIND_LOGS: serve_logs,
+    AgentStreamKind.AGENT_STREAM_KIND_SHELL: serve_shell,
 }
 
 

@@ -51,6 +51,7 @@ class Agent:
         self._door = door
         self._door.setblocking(False)
         self._streams: set[socket.socket] = set()
+        self._kept_until = 0.0
         self._waiting: dict[int, asyncio.Future[AgentResponse]] = {}
         self._sequence = 0
         self._reading = asyncio.create_task(self._read(reader))
@@ -62,12 +63,15 @@ class Agent:
 
     @property
     def busy(self) -> bool:
-        """Whether a call waits for its answer, or a stream is open."""
-        return bool(self._waiting or self._streams)
+        """Whether a call waits for its answer, a stream is open, or what one has left goes on."""
+        return bool(self._waiting or self._streams) or time.monotonic() < self._kept_until
 
     @contextmanager
-    def stream(self, request: AgentStreamRequest) -> Iterator[socket.socket]:
-        """Open a stream and give our end of it, which does not block; raise AgentGone when that fails."""
+    def stream(self, request: AgentStreamRequest, keep_seconds: float = 0) -> Iterator[socket.socket]:
+        """Open a stream and give our end of it, which does not block; raise AgentGone when that fails.
+
+        What the agent does for it goes on for `keep_seconds` after its end.
+        """
         ours, theirs = socket.socketpair()
         self._streams.add(ours)
         try:
@@ -78,6 +82,13 @@ class Agent:
         finally:
             self._streams.discard(ours)
             self.last_used = time.monotonic()
+            self._kept_until = max(self._kept_until, self.last_used + keep_seconds)
+
+    def end_streams(self) -> None:
+        """End all streams, as if the agent had ended them."""
+        for connection in self._streams:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _hand_over(self, connection: socket.socket, request: AgentStreamRequest) -> None:
         with connection:
@@ -85,12 +96,6 @@ class Agent:
                 socket.send_fds(self._door, [request.SerializeToString()], [connection.fileno()])
             except OSError as error:
                 raise AgentGone(f"the user's agent takes no streams: {error}") from error
-
-    def end_streams(self) -> None:
-        """Make every stream seem to have been ended by the agent."""
-        for connection in self._streams:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
     async def call(self, request: AgentRequest) -> AgentResponse:
         """Return the agent's answer; raise AgentGone when it ends first."""
@@ -159,14 +164,22 @@ class Agents:
         return await (await self._agent(local_user)).call(request)
 
     @asynccontextmanager
-    async def stream(self, local_user: str, request: AgentStreamRequest) -> AsyncIterator[socket.socket]:
+    async def stream(
+        self, local_user: str, request: AgentStreamRequest, keep_seconds: float = 0
+    ) -> AsyncIterator[socket.socket]:
         """Open a stream to the user's agent, started if there is none; give our end of its socket.
 
-        Raises AgentRefused, AgentGone or SpawnerGone.
+        The agent is not ended as idle for `keep_seconds` after the stream. Raises AgentRefused,
+        AgentGone or SpawnerGone.
         """
         agent = await self._agent(local_user)
-        with agent.stream(request) as connection:
+        with agent.stream(request, keep_seconds) as connection:
             yield connection
+
+    def runs(self, local_user: str) -> bool:
+        """Say whether the user has an agent now."""
+        agent = self._agents.get(local_user)
+        return agent is not None and not agent.gone
 
     async def _agent(self, local_user: str) -> Agent:
         agent = self._agents.get(local_user)
@@ -229,7 +242,7 @@ class Agents:
                     log.info("agent ended", local_user=name, pid=agent.pid)
 
     def end_streams(self) -> None:
-        """End all streams, which would go on for as long as their clients want."""
+        """End what goes on for as long as somebody looks, and would never end by itself."""
         for agent in self._agents.values():
             agent.end_streams()
 

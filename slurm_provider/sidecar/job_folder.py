@@ -19,10 +19,10 @@ def prepare(request: SubmitRequest, home: Path) -> tuple[Path, str]:
     has been submitted.
     """
     for confined in request.confined_paths:
-        _check(confined)
+        check_confined(confined)
     if request.HasField("image"):
         _check_image(request.image)
-    folder = _expand(request.folder, home)
+    folder = expand(request.folder, home)
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     control = folder / request.control_folder
     control.mkdir(mode=0o700, exist_ok=True)
@@ -48,7 +48,8 @@ def _check_parents(folder: Path) -> None:
             raise FolderRefused(f"the folder {path} could be another user's: anybody can write to {parent}")
 
 
-def _expand(folder: str, home: Path) -> Path:
+def expand(folder: str, home: Path) -> Path:
+    """Return a folder below the user's home where it begins with `~/`; raise FolderRefused for odd ones."""
     path = home / folder.removeprefix("~/") if folder.startswith("~/") else Path(folder)
     if not path.is_absolute() or ".." in path.parts:
         raise FolderRefused(f"the folder {folder} is not absolute")
@@ -61,8 +62,8 @@ def _check_image(image: ImageFiles) -> None:
         raise FolderRefused(f"the container image '{image.name}' is not available")
 
 
-def _check(confined: ConfinedPath) -> None:
-    """Raise FolderRefused for a path that is not there or, with links followed, leaves its root."""
+def check_confined(confined: ConfinedPath) -> None:
+    """Raise FolderRefused for a path this user cannot use or, with links followed, leaves its root."""
     root = Path(os.path.realpath(confined.root))
     try:
         path = Path(confined.path).resolve(strict=True)

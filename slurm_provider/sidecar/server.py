@@ -29,15 +29,23 @@ from slurm_provider.rpc.v1 import (
     queue_pb2_grpc,
     shape_pb2,
     shape_pb2_grpc,
+    shell_pb2,
+    shell_pb2_grpc,
     submission_pb2,
     submission_pb2_grpc,
+    tunnel_pb2,
+    tunnel_pb2_grpc,
 )
 from slurm_provider.sidecar.access import AccessService
 from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.logs import LogService
+from slurm_provider.sidecar.relay import Relay
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.sidecar.shapes import ShapeService
+from slurm_provider.sidecar.shells import ShellService
+from slurm_provider.sidecar.tickets import Tickets
+from slurm_provider.sidecar.tunnels import TunnelService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
@@ -49,7 +57,9 @@ SERVICES = (
     queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
     shape_pb2.DESCRIPTOR.services_by_name["ShapeService"].full_name,
+    tunnel_pb2.DESCRIPTOR.services_by_name["TunnelService"].full_name,
     logs_pb2.DESCRIPTOR.services_by_name["LogService"].full_name,
+    shell_pb2.DESCRIPTOR.services_by_name["ShellService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
@@ -69,13 +79,18 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
     operation_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operator), server)
     shape_pb2_grpc.add_ShapeServiceServicer_to_server(ShapeService(operator), server)
+    tickets = Tickets()
+    tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(TunnelService(agents, tickets), server)
     logs_pb2_grpc.add_LogServiceServicer_to_server(LogService(agents), server)
+    shell_pb2_grpc.add_ShellServiceServicer_to_server(ShellService(agents), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(SERVICES, server)
     listen(server, config.listen, config.tls)
     await server.start()
     close_to_others(config.listen)
+    relay = Relay(tickets)
+    await relay.start(config)
     for service in ("", *SERVICES):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     log.info("sidecar ready", listen=config.listen, uid=os.getuid())
@@ -90,6 +105,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     stopped = asyncio.create_task(stopping.wait())
     broken = asyncio.create_task(agents.spawner_gone.wait())
     await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
+    await relay.close()
     agents.end_streams()
     await server.stop(grace=config.command_timeout_seconds)
     for task in (ending_idle, stopped, broken):

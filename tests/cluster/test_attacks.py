@@ -62,7 +62,7 @@ async def test_a_user_who_stops_her_own_agent_holds_up_nobody_else(stack: Stack)
 
 
 async def test_an_agent_does_nothing_that_is_meant_for_another_user(tmp_path: Path) -> None:
-    from slurm_provider.sidecar.agent import check_user
+    from slurm_provider.sidecar.own_user import check_user
 
     check_user(pwd.getpwuid(os.getuid()).pw_name)
     with pytest.raises(PermissionError, match="not of 'bob'"):

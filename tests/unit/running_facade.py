@@ -47,12 +47,15 @@ class Facade:
 
 
 @asynccontextmanager
-async def running_facade(folder: Path) -> AsyncIterator[Facade]:
-    """A façade with a fresh job map, whose user is mapped and whose Core and Slurm are away."""
+async def running_facade(folder: Path, more: str = "") -> AsyncIterator[Facade]:
+    """A façade with a fresh job map, whose user is mapped and whose Core and Slurm are away.
+
+    `more` is appended to its configuration.
+    """
     keys = Keys(folder / "keys", "example")
     text = CONFIG.replace("http://core.example", "http://127.0.0.1:9")
     text = text.replace("unix:/run/sidecar.sock", f"unix:{folder}/sidecar.sock")
-    config = load_facade(config_file(folder, text + "\n[facade]\ncreate_wait_seconds = 0.5\n"))
+    config = load_facade(config_file(folder, text + "\n[facade]\ncreate_wait_seconds = 0.5\n" + more))
     config.core.public_key_file.write_text(base64.b64encode(keys.public_der).decode())
     app = create_app(config)
     headers = {"Authorization": f"Bearer {keys.service_token()}"}

@@ -326,6 +326,11 @@ POSTS = (
     "jobs/init",
     "integration/init",
     "ssh/keyUploaded",
+    "ingresses",
+    "ingresses/verify",
+    "ingresses/updateAcl",
+    "ingresses/onUpdatedLabels",
+    "ingresses/init",
 )
 TEXTS = st.text(st.characters(), max_size=5) | st.sampled_from([HALF, "\0", "54112", "_", "../x", "[/x]"])
 NUMBERS = st.integers() | st.sampled_from([2**31, 2**32, 2**63, 2**64, 10**40, -1]) | st.floats()

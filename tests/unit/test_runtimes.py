@@ -36,7 +36,7 @@ def told(
     image = image or ContainerImage("acme/batch:1", ("/nowhere", f"{folder}/image"))
     containers = Containers(**{"runtime": Runtime(runtime), "command": [str(program)], **changes})
     text = container(image, containers, wishes)
-    before = f"set -eu\netc={folder}/etc hosts={folder}/hosts start=begin\n"
+    before = f"set -eu\netc={folder}/etc hosts={folder}/hosts start=begin rank=0\n"
     run = subprocess.run(
         ["sh", "-c", f"{clean(containers)}{before}{text}"],
         capture_output=True,
@@ -57,6 +57,7 @@ MOUNTS_OF_OURS = [
 ]  # fmt: skip
 APPTAINER_MOUNTS = ["--mount", "type=bind,source=/tmp,destination=/tmp", *MOUNTS_OF_OURS]
 PODMAN_MOUNTS = [word.replace("source=", "src=").replace("destination=", "dst=") for word in MOUNTS_OF_OURS]
+PID_FILE = "--pidfile=HERE/.ucloud/container-0"
 THEIRS = [
     "--mount", 'type=bind,"source=/gpfs/in.csv","destination=/work/in.csv",ro',
     "--mount", 'type=bind,"source=/gpfs/data","destination=/data/x"',
@@ -96,13 +97,13 @@ TOLD: dict[str, tuple[str, Wishes, dict[str, Any], list[str]]] = {
         GPU,
         {},
         [*PODMAN, "--userns=keep-id", "--workdir=/work", "--init", "--cgroups=disabled",
-         "--device=nvidia.com/gpu=all", *PODMAN_ENVIRONMENT, *PODMAN_MOUNTS, "oci:HERE/image"],
+         "--device=nvidia.com/gpu=all", *PODMAN_ENVIRONMENT, PID_FILE, *PODMAN_MOUNTS, "oci:HERE/image"],
     ),
     "podman as root, where the image says": (
         "podman",
         ROOT,
         {"options": []},
-        [*PODMAN, "--user=0:0", *PODMAN_ENVIRONMENT, *PODMAN_MOUNTS, "oci:HERE/image"],
+        [*PODMAN, "--user=0:0", *PODMAN_ENVIRONMENT, PID_FILE, *PODMAN_MOUNTS, "oci:HERE/image"],
     ),
 }  # fmt: skip
 

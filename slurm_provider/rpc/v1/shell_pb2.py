@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/shell.proto\x12\x11slurm_provider.v1\"\x85\x01\n\nShellInput\x12.\n\x05start\x18\x01 \x01(\x0b\x32\x1d.slurm_provider.v1.ShellStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12/\n\x06resize\x18\x03 \x01(\x0b\x32\x1d.slurm_provider.v1.WindowSizeH\x00\x42\x06\n\x04step\"+\n\nWindowSize\x12\x0f\n\x07\x63olumns\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\"\xdf\x01\n\nShellStart\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12+\n\x04size\x18\x03 \x01(\x0b\x32\x1d.slurm_provider.v1.WindowSize\x12\x14\n\x0ckeep_seconds\x18\x04 \x01(\r\x12\x32\n\x07replica\x18\x05 \x01(\x0b\x32\x1f.slurm_provider.v1.ReplicaShellH\x00\x12\x30\n\x06\x66older\x18\x06 \x01(\x0b\x32\x1e.slurm_provider.v1.FolderShellH\x00\x42\x07\n\x05place\"V\n\x0cReplicaShell\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x0e\n\x06\x66older\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontrol_folder\x18\x04 \x01(\t\")\n\x0b\x46olderShell\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\"U\n\x0bShellOutput\x12\x0e\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00\x12.\n\x05\x65nded\x18\x02 \x01(\x0b\x32\x1d.slurm_provider.v1.ShellEndedH\x00\x42\x06\n\x04step\"\x1c\n\nShellEnded\x12\x0e\n\x06reason\x18\x01 \x01(\t\"4\n\x11\x43loseShellRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x14\n\x12\x43loseShellResponse2\xb1\x01\n\x0cShellService\x12K\n\x06\x41ttach\x12\x1d.slurm_provider.v1.ShellInput\x1a\x1e.slurm_provider.v1.ShellOutput(\x01\x30\x01\x12T\n\x05\x43lose\x12$.slurm_provider.v1.CloseShellRequest\x1a%.slurm_provider.v1.CloseShellResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/shell.proto\x12\x11slurm_provider.v1\"\x85\x01\n\nShellInput\x12.\n\x05start\x18\x01 \x01(\x0b\x32\x1d.slurm_provider.v1.ShellStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12/\n\x06resize\x18\x03 \x01(\x0b\x32\x1d.slurm_provider.v1.WindowSizeH\x00\x42\x06\n\x04step\"+\n\nWindowSize\x12\x0f\n\x07\x63olumns\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\"\xdf\x01\n\nShellStart\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12+\n\x04size\x18\x03 \x01(\x0b\x32\x1d.slurm_provider.v1.WindowSize\x12\x14\n\x0ckeep_seconds\x18\x04 \x01(\r\x12\x32\n\x07replica\x18\x05 \x01(\x0b\x32\x1f.slurm_provider.v1.ReplicaShellH\x00\x12\x30\n\x06\x66older\x18\x06 \x01(\x0b\x32\x1e.slurm_provider.v1.FolderShellH\x00\x42\x07\n\x05place\"V\n\x0cReplicaShell\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x0e\n\x06\x66older\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontrol_folder\x18\x04 \x01(\t\")\n\x0b\x46olderShell\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\"U\n\x0bShellOutput\x12\x0e\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00\x12.\n\x05\x65nded\x18\x02 \x01(\x0b\x32\x1d.slurm_provider.v1.ShellEndedH\x00\x42\x06\n\x04step\"/\n\nShellEnded\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\telsewhere\x18\x02 \x01(\x08\"4\n\x11\x43loseShellRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x14\n\x12\x43loseShellResponse2\xb1\x01\n\x0cShellService\x12K\n\x06\x41ttach\x12\x1d.slurm_provider.v1.ShellInput\x1a\x1e.slurm_provider.v1.ShellOutput(\x01\x30\x01\x12T\n\x05\x43lose\x12$.slurm_provider.v1.CloseShellRequest\x1a%.slurm_provider.v1.CloseShellResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,11 +44,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHELLOUTPUT']._serialized_start=594
   _globals['_SHELLOUTPUT']._serialized_end=679
   _globals['_SHELLENDED']._serialized_start=681
-  _globals['_SHELLENDED']._serialized_end=709
-  _globals['_CLOSESHELLREQUEST']._serialized_start=711
-  _globals['_CLOSESHELLREQUEST']._serialized_end=763
-  _globals['_CLOSESHELLRESPONSE']._serialized_start=765
-  _globals['_CLOSESHELLRESPONSE']._serialized_end=785
-  _globals['_SHELLSERVICE']._serialized_start=788
-  _globals['_SHELLSERVICE']._serialized_end=965
+  _globals['_SHELLENDED']._serialized_end=728
+  _globals['_CLOSESHELLREQUEST']._serialized_start=730
+  _globals['_CLOSESHELLREQUEST']._serialized_end=782
+  _globals['_CLOSESHELLRESPONSE']._serialized_start=784
+  _globals['_CLOSESHELLRESPONSE']._serialized_end=804
+  _globals['_SHELLSERVICE']._serialized_start=807
+  _globals['_SHELLSERVICE']._serialized_end=984
 # @@protoc_insertion_point(module_scope)

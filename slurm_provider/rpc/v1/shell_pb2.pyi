@@ -186,20 +186,25 @@ Global___ShellOutput: _TypeAlias = ShellOutput  # noqa: Y015
 
 @_typing.final
 class ShellEnded(_message.Message):
-    """The last message: the shell has ended, or could not be started."""
+    """The last message of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    ELSEWHERE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """Why, in words."""
+    elsewhere: _builtins.bool
+    """The terminal goes on: another stream has attached to it."""
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        elsewhere: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elsewhere", b"elsewhere", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
