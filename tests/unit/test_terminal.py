@@ -47,11 +47,11 @@ async def until(condition: Callable[[], object]) -> None:
 @pytest.fixture
 async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     """A terminal with a shell that shows no prompt."""
-    descriptors = set(os.listdir("/proc/self/fd"))
+    descriptors = set(Path("/proc/self/fd").iterdir())
     made = Terminal(SHELL, ENVIRONMENT, str(tmp_path), (80, 24))
     yield made
     await made.close("the test has ended")
-    assert set(os.listdir("/proc/self/fd")) == descriptors
+    assert set(Path("/proc/self/fd").iterdir()) == descriptors
     with pytest.raises(ChildProcessError):  # not even a zombie
         os.waitpid(-1, os.WNOHANG)
 
@@ -59,6 +59,8 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
 async def test_what_is_typed_runs_and_is_shown(terminal: Terminal) -> None:
     screen = Screen()
     assert terminal.attach(screen, (100, 30)) == b""
+    await terminal.type(b"echo first\n")
+    await until(lambda: b"first\r\n" in screen.seen)
     await terminal.type(b"stty size; echo $((6 * 7))\n")
     await until(lambda: b"30 100\r\n42\r\n" in screen.seen)
     terminal.resize((132, 43))
