@@ -1,6 +1,7 @@
 """What the commands share: the configuration file, and how a mistake is shown."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -8,6 +9,8 @@ import typer
 from rich.console import Console
 
 from slurm_provider.config import ConfigError, FacadeConfig, load_facade
+from slurm_provider.jobmap import JobMap
+from slurm_provider.jobmap.file import JobMapUnusable
 
 DEFAULT_PATH = Path("/etc/slurm-provider/config.toml")
 
@@ -34,4 +37,12 @@ def read_config(path: Path) -> FacadeConfig:
     try:
         return load_facade(path)
     except ConfigError as error:
+        fail(str(error))
+
+
+def open_jobmap(config: FacadeConfig) -> JobMap:
+    """Return the job map, or end with why it cannot be opened."""
+    try:
+        return JobMap(config.jobmap.path, time.time)
+    except JobMapUnusable as error:
         fail(str(error))

@@ -1,6 +1,6 @@
 """`serve` and `sidecar`: the two programs."""
 
-from slurm_provider.cli.common import DEFAULT_PATH, ConfigPath, fail
+from slurm_provider.cli.common import DEFAULT_PATH, ConfigPath, fail, open_jobmap
 from slurm_provider.cli.config import check_facade
 from slurm_provider.config import ConfigError, load_sidecar
 from slurm_provider.facade.lock import JobMapInUse, sole_user
@@ -20,6 +20,7 @@ def serve(config: ConfigPath = DEFAULT_PATH) -> None:
 
     try:
         with sole_user(facade.jobmap.path):
+            open_jobmap(facade).close()
             run(facade)
     except JobMapInUse as error:
         fail(str(error))

@@ -1,14 +1,20 @@
 """`jobs ls` and `jobs show`: what the job map knows."""
 
-import time
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
-from slurm_provider.cli.tables import print_json, print_table
-from slurm_provider.jobmap import JobMap
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
+from slurm_provider.cli.tables import print_json, print_table, said
 
 COLUMNS = ("job_id", "state", "slurm_id", "user", "local_user", "node_list", "submitted", "product")
 
@@ -18,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="The jobs in the job map.")
 @app.command()
 def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
     """List all jobs, newest first."""
-    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    jobmap = open_jobmap(read_config(config))
     rows = jobmap.overview()
     if as_json:
         print_json(rows)
@@ -33,7 +39,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one job: its state, attempts, charges, and what Core was told, in order."""
-    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    jobmap = open_jobmap(read_config(config))
     rows = jobmap.overview(job_id)
     if not rows:
         fail(f"the job map has no job '{job_id}'; `slurm-provider jobs ls` lists all that it has")
@@ -53,7 +59,5 @@ def show(
     console.print("\ntold to Core", style="bold")
     for item in history["outbox"]:
         status = "delivered" if item["delivered_at"] else "refused" if item["refused_at"] else "waiting"
-        body = item["body"].get("update") or {k: v for k, v in item["body"].items() if k != "id"}
-        said = ", ".join(f"{k}={v}" for k, v in body.items() if v not in (None, 0))
         reason = f" ({item['last_error']})" if item["last_error"] else ""
-        console.print(f"{status:10} {item['kind']:7} {said}{reason}", highlight=False)
+        console.print(f"{status:10} {item['kind']:7} {said(item['body'])}{reason}", highlight=False)

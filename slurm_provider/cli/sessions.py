@@ -1,14 +1,20 @@
 """`sessions ls` and `sessions close`: who may use what runs in which job."""
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
 from slurm_provider.cli.tables import print_json, print_table
-from slurm_provider.jobmap import JobMap
 
 COLUMNS = ("number", "kind", "job_id", "rank", "user", "local_user", "opened", "used", "client", "until")
 
@@ -22,7 +28,7 @@ def ls(
     as_json: AsJson = False,
 ) -> None:
     """List the sessions that let somebody in now, newest first."""
-    rows = JobMap(read_config(config).jobmap.path, time.time).sessions.overview(also_ended=also_ended)
+    rows = open_jobmap(read_config(config)).sessions.overview(also_ended=also_ended)
     if as_json:
         print_json(rows)
     else:
@@ -39,7 +45,7 @@ def close(
     """Close sessions: whoever is connected is cut off within a second, and terminals are ended."""
     if number is None and job is None and user is None:
         fail("say which sessions are to be closed: a number, --job or --user")
-    jobmap = JobMap(read_config(config).jobmap.path, time.time)
+    jobmap = open_jobmap(read_config(config))
     closed = jobmap.sessions.close("the site has closed it", number=number, job_id=job, user=user)
     if not closed:
         fail("there is no such session, or it has been closed before; `sessions ls` lists those in force")

@@ -22,3 +22,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
     for row in rows:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
     console.print(table)
+
+
+def said(body: dict[str, Any]) -> str:
+    """Return the fields of an update, a charge or a total that say something."""
+    inner = body.get("update") or {name: value for name, value in body.items() if name != "id"}
+    return ", ".join(f"{name}={value}" for name, value in inner.items() if value not in (None, 0))

@@ -1,18 +1,25 @@
 """`users map|ls|rm`: which local user and which account a UCloud user or project means."""
 
 import asyncio
-import time
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from slurm_provider.cli.common import DEFAULT_PATH, AsJson, ConfigPath, console, fail, read_config
+from slurm_provider.cli.common import (
+    DEFAULT_PATH,
+    AsJson,
+    ConfigPath,
+    console,
+    fail,
+    open_jobmap,
+    read_config,
+)
 from slurm_provider.cli.tables import print_json
 from slurm_provider.config import FacadeConfig
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
-from slurm_provider.jobmap import JobMap, UserMapping
+from slurm_provider.jobmap import UserMapping
 
 app = typer.Typer(no_args_is_help=True, help="UCloud users and projects, and who they are on the cluster.")
 
@@ -29,7 +36,7 @@ def map_(
 ) -> None:
     """Map a UCloud user to a local user, or a project to a Slurm account."""
     facade = read_config(config)
-    jobmap = JobMap(facade.jobmap.path, time.time)
+    jobmap = open_jobmap(facade)
     if project:
         if not account or local_user:
             fail("a project is mapped by `users map --project PROJECT --account ACCOUNT`")
@@ -47,7 +54,7 @@ def map_(
 @app.command()
 def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
     """List all mapped users and projects."""
-    users, projects = JobMap(read_config(config).jobmap.path, time.time).mappings()
+    users, projects = open_jobmap(read_config(config)).mappings()
     if as_json:
         print_json({"users": [asdict(user) for user in users], "projects": projects})
         return
@@ -66,7 +73,7 @@ def rm(
 ) -> None:
     """Remove a mapping. Jobs that run go on as they began."""
     facade = read_config(config)
-    jobmap = JobMap(facade.jobmap.path, time.time)
+    jobmap = open_jobmap(facade)
     if any(user.ucloud_user == name for user in jobmap.mappings()[0]):
         _tell_core(facade, name, mapped=False)
     if not jobmap.unmap(name):

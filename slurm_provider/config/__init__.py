@@ -7,6 +7,7 @@ on one host both may stand in the same file.
 from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.choices import Choices
 from slurm_provider.config.containers import Containers, Image, Runtime
+from slurm_provider.config.links import PublicLinks
 from slurm_provider.config.loading import ConfigError, load_facade, load_sidecar
 from slurm_provider.config.machines import MachineImage, VirtualMachines
 from slurm_provider.config.maintenance import Availability, Maintenance
@@ -22,6 +23,7 @@ from slurm_provider.config.sections import (
     SuspendBy,
     Tracker,
 )
+from slurm_provider.config.sessions import Sessions, Web
 from slurm_provider.config.software import InstalledApplication, License, Modules, Sbatch, System
 from slurm_provider.config.today import Category, Frequency, Orphans
 
@@ -46,8 +48,10 @@ __all__ = [
     "Modules",
     "Orphans",
     "Product",
+    "PublicLinks",
     "Runtime",
     "Sbatch",
+    "Sessions",
     "Sidecar",
     "SidecarConfig",
     "Ssh",
@@ -55,6 +59,7 @@ __all__ = [
     "System",
     "Tracker",
     "VirtualMachines",
+    "Web",
     "load_facade",
     "load_sidecar",
 ]

@@ -12,6 +12,7 @@ from slurm_provider.config.access import Connect, Ssh
 from slurm_provider.config.base import AbsolutePath, Section
 from slurm_provider.config.choices import Choices
 from slurm_provider.config.containers import Containers, Image
+from slurm_provider.config.links import LINK_CATEGORY, PublicLinks
 from slurm_provider.config.machines import VirtualMachines
 from slurm_provider.config.maintenance import Maintenance
 from slurm_provider.config.sessions import Sessions, Web
@@ -36,6 +37,16 @@ def _endpoint(address: str) -> str:
     if address.startswith("tcp:") and host and port.isdigit():
         return address
     raise ValueError("must be unix:/path/of/socket or tcp:host:port")
+
+
+def check_relay(sidecar: str, relay: str | None) -> None:
+    """Raise ValueError for a relay that cannot stand beside this address of the sidecar."""
+    if relay is None:
+        return
+    if sidecar.startswith("unix:"):
+        raise ValueError("relay is for a sidecar behind tcp:; beside a Unix socket it has its own")
+    if not relay.startswith("tcp:") or relay == sidecar:
+        raise ValueError("relay must be a tcp:host:port of its own")
 
 
 def _there(path: Path) -> Path:
@@ -143,6 +154,8 @@ class Cluster(Section):
 
     sidecar: Endpoint
     tls: Tls | None = None
+    relay: Endpoint | None = None
+    """The sidecar's `relay`, where it is reached over tcp:; web applications and desktops need it there."""
     job_folder: JobFolder = "~/ucloud-jobs/{job}"
     """Where a job runs: `{job}` and `{user}` (the local user) are filled in, `~` is that user's home."""
     containers: Containers | None = None
@@ -158,7 +171,13 @@ class Cluster(Section):
             raise ValueError(
                 "a sidecar behind tcp: needs the keys of [clusters.NAME.tls]; plain TCP is not spoken"
             )
+        check_relay(self.sidecar, self.relay)
         return self
+
+    @property
+    def has_tunnels(self) -> bool:
+        """Whether connections to jobs can be handed out by the sidecar."""
+        return self.sidecar.startswith("unix:") or self.relay is not None
 
 
 class Drive(Section):
@@ -258,6 +277,8 @@ class Sidecar(Section):
 
     listen: Endpoint = "unix:/run/slurm-provider/sidecar.sock"
     tls: Tls | None = None
+    relay: Endpoint | None = None
+    """With tcp: another tcp:host:port beside `listen`, for the bytes of web applications and desktops."""
     user: str = "slurm-provider-sidecar"
     """The service user, a Slurm Operator; the program becomes this user when it is started as root."""
     min_uid: int = Field(default=1000, ge=1)
@@ -277,6 +298,7 @@ class Sidecar(Section):
     def _encrypted(self) -> Self:
         if self.listen.startswith("tcp:") and self.tls is None:
             raise ValueError("listening on tcp: needs the keys of [sidecar.tls]; plain TCP is not spoken")
+        check_relay(self.listen, self.relay)
         return self
 
 
@@ -301,6 +323,7 @@ class FacadeConfig(BaseModel):
     sessions: Sessions = Sessions()
     web: Web | None = None
     """Without it no web application of a job can be opened."""
+    public_links: list[PublicLinks] = []
     licenses: dict[str, License] = {}
     modules: Modules = Modules()
     system: System = System()
@@ -323,13 +346,30 @@ class FacadeConfig(BaseModel):
             raise ValueError(f"core.register_products needs each product's price; '{without[0]}' has none")
         return self
 
+    @model_validator(mode="after")
+    def _links_lead_somewhere(self) -> Self:
+        if self.public_links and self.web is None:
+            raise ValueError("public_links need the gateway that they lead to: set up [web]")
+        names = [(product.category, product.id) for product in self.public_links]
+        if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise ValueError(f"there are two public_links called '{twice[0][0]}/{twice[0][1]}'")
+        machines = {product.category for product in self.products}
+        if shared := [category for category, _ in names if category in machines]:
+            raise ValueError(f"the category '{shared[0]}' cannot hold both machines and public links")
+        return self
+
     def category(self, name: str) -> Category:
         """Return how a product category is paid for."""
-        return self.categories.get(name, Category())
+        links = any(product.category == name for product in self.public_links)
+        return self.categories.get(name, LINK_CATEGORY if links else Category())
 
     def product(self, category: str | None, product_id: str | None) -> Product | None:
         """Return the product of that category and id, or None."""
         return next((p for p in self.products if (p.category, p.id) == (category, product_id)), None)
+
+    def public_link(self, category: str, product_id: str) -> PublicLinks | None:
+        """Return the product of public links of that category and id, or None."""
+        return next((p for p in self.public_links if (p.category, p.id) == (category, product_id)), None)
 
 
 class SidecarConfig(BaseModel):

@@ -44,6 +44,10 @@ class Web(Section):
     port: int | None = Field(default=None, ge=1, le=65535)
     """As browsers see it, where it is not the scheme's own."""
     prefix: str = Field(default="app-", pattern=rf"^{_LABEL}$")
+    connections: int = Field(default=4000, ge=1)
+    """Connections of browsers at a time."""
+    connections_per_client: int = Field(default=500, ge=1)
+    """Of those from one address, unless that is of this machine itself, where a proxy may stand in front."""
     suffix: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$"), AfterValidator(_suffix)]
 
     def domain(self, job_id: str, rank: int, target: str | None = None) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from slurm_provider.config import Core
 from slurm_provider.ucloud.control import ChargeAnswer, RefreshAnswer
+from slurm_provider.ucloud.ingresses import Ingress
 from slurm_provider.ucloud.jobs import Job
 from slurm_provider.ucloud.ssh import SshKey, SshKeyPage
 
@@ -59,6 +60,10 @@ class CoreClient:
         """Send job updates (`jobs/control/update`), each the JSON of one item."""
         await self.control("POST", "/api/jobs/control/update", body=bulk(items))
 
+    async def update_links(self, items: Sequence[str]) -> None:
+        """Send updates of public links (`ingresses/control/update`), likewise."""
+        await self.control("POST", "/api/ingresses/control/update", body=bulk(items))
+
     async def charge(self, items: Sequence[str]) -> ChargeAnswer:
         """Charge for usage (`chargeCredits`), each item the JSON of one charge."""
         return await self._charge_call("/api/jobs/control/chargeCredits", items)
@@ -79,6 +84,11 @@ class CoreClient:
             "includeParameters": "true",
         }
         return parse(await self.control("GET", "/api/jobs/control/retrieve", query=flags), Job)
+
+    async def retrieve_link(self, link_id: str) -> Ingress:
+        """Return a public link of ours as Core knows it."""
+        path = "/api/ingresses/control/retrieve"
+        return parse(await self.control("GET", path, query={"id": link_id}), Ingress)
 
     async def approve_connection(self, username: str) -> None:
         """Say that a UCloud user is mapped to a local user now."""

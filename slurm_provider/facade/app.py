@@ -12,8 +12,11 @@ from slurm_provider.core import CoreClient
 from slurm_provider.facade import (
     attachments,
     choices,
+    desktops,
     errors,
+    follow,
     health,
+    ingresses,
     integration,
     jobs,
     notices,
@@ -22,6 +25,8 @@ from slurm_provider.facade import (
     ssh,
 )
 from slurm_provider.facade.auth import CoreToken, OnlyCore, load_public_key
+from slurm_provider.facade.gateway import start_gateway
+from slurm_provider.facade.logs.hubs import Hubs
 from slurm_provider.facade.middleware import BodyLimit, UCloudConventions
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions import calls as sessions
@@ -32,6 +37,7 @@ from slurm_provider.rpc.cluster import Cluster
 from slurm_provider.tracker.adoption import Adoption
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import Intake
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.tracker.operations import Operations
 from slurm_provider.tracker.ssh_access import SshAccess
 from slurm_provider.tracker.tracker import Tracker
@@ -43,10 +49,13 @@ from slurm_provider.ucloud.bulk import ErrorMessage
 def create_app(config: FacadeConfig) -> FastAPI:
     """Return the façade. Its lifespan opens the job map and runs the tracker."""
 
+    public_key = load_public_key(config.core.public_key_file.read_text())
+    core_token = CoreToken(public_key, config.core.issuer)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _start(config, stack)
+            app.state.services = await _start(config, core_token, stack)
             yield
 
     app = FastAPI(
@@ -56,19 +65,20 @@ def create_app(config: FacadeConfig) -> FastAPI:
         strict_content_type=False,
         responses={"4XX": {"model": ErrorMessage, "description": "Refused, and why"}},
     )
-    public_key = load_public_key(config.core.public_key_file.read_text())
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
-    app.add_middleware(OnlyCore, token=CoreToken(public_key, config.core.issuer))
+    app.add_middleware(OnlyCore, token=core_token)
     app.add_middleware(UCloudConventions)
     errors.install(app)
     app.include_router(health.router)
-    for room in (jobs, products, notices, sessions, attachments, choices, integration, ssh, shells):
+    rooms = (jobs, products, notices, sessions, attachments, choices, ingresses, integration, ssh)
+    for room in (*rooms, shells, desktops):
         app.include_router(room.router, prefix=f"/ucloud/{config.provider.id}")
+    app.include_router(follow.router, prefix=f"/ucloud/jobs.provider.{config.provider.id}")
     return app
 
 
-async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
+async def _start(config: FacadeConfig, core_token: CoreToken, stack: AsyncExitStack) -> Services:
     usage = partial(usage_of, config.provider.id) if config.core.era is Era.TODAY else None
     jobmap = await Door.open(config.jobmap.path, time.time, usage)
     stack.push_async_callback(jobmap.close)
@@ -82,25 +92,31 @@ async def _start(config: FacadeConfig, stack: AsyncExitStack) -> Services:
     tagger = Tagger(config.provider.id, config.core.refresh_token_file.read_text().strip())
     tracker = Tracker(config, jobmap, core, clusters, tagger)
     living = LivingSessions(jobmap, config.sessions.connections_per_session)
+    links = JobLinks(config, jobmap, core)
+    told = tracker.hurry_and_tell
     services = Services(
         config=config,
+        core_token=core_token,
         jobmap=jobmap,
         clusters=clusters,
         tracker=tracker,
-        intake=Intake(config, jobmap, tracker.limits, tagger),
-        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, tracker.hurry_and_tell),
+        intake=Intake(config, jobmap, tracker.limits, tagger, links),
+        adoption=Adoption(config, jobmap, core, clusters, tagger, tracker.limits, links, told),
         operations=Operations(config, jobmap, clusters, tracker.limits),
         ssh=SshAccess(config, jobmap, core, clusters, tracker.delivery.wake),
         utilization=utilization,
         living=living,
+        hubs=Hubs(jobmap, clusters),
         kept=KeptTerminals(jobmap, clusters, living, config.sessions.reconnect_seconds),
         clock=time.time,
     )
     stack.push_async_callback(services.living.close)
+    stack.push_async_callback(services.hubs.close)
     await services.kept.start(time.time())
     stack.push_async_callback(services.kept.close)
     await tracker.start()
     stack.push_async_callback(tracker.close)
     await services.ssh.start()
     stack.push_async_callback(services.ssh.close)
+    await start_gateway(services, stack)
     return services

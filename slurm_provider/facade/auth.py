@@ -69,14 +69,15 @@ class OnlyCore:
         """Serve one request, or answer 401."""
         if scope["type"] == "http" and scope["path"].startswith("/ucloud/"):
             try:
-                self._token.check(_bearer(Headers(scope=scope)))
+                self._token.check(bearer(Headers(scope=scope)))
             except Refused as error:
                 await refusal(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _bearer(headers: Headers) -> str:
+def bearer(headers: Headers) -> str:
+    """Return the token that comes with a request; raise Refused (401) when there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Refused(401, "the call has no 'Authorization: Bearer' token")

@@ -12,7 +12,7 @@ from slurm_provider.ucloud.bulk import BulkResponse, Empty, Received, Text
 
 router = APIRouter(dependencies=[Depends(documented)])
 
-RESOURCES = ("files/collections", "ingresses", "networkips", "licenses", "private-networks")
+RESOURCES = ("files/collections", "networkips", "licenses", "private-networks")
 
 
 class Manifest(BaseModel):

@@ -17,7 +17,7 @@ from slurm_provider.config import Era
 from slurm_provider.facade.auth import ActingUser, documented
 from slurm_provider.facade.errors import Refused, mistake_in_words
 from slurm_provider.facade.services import Services, TheServices
-from slurm_provider.jobmap import JobChange, JobMap, JobRow
+from slurm_provider.jobmap import JobChange, JobMap, JobRow, LinkTaken
 from slurm_provider.jobmap.store import Decision
 from slurm_provider.rpc.cluster import ClusterUnavailable
 from slurm_provider.tracker.intake import JobRefused
@@ -40,6 +40,7 @@ async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkRes
     update for that item. Once the intent is written, a job's fate is told by updates alone.
     """
     ids = [_id_of(item, index) for index, item in enumerate(request.items)]
+    alone = len(ids) == 1
     await services.jobmap.call(lambda jobmap: jobmap.suspects.acquitted(ids))
     new = []
     for job_id, item in zip(ids, request.items, strict=True):
@@ -49,27 +50,47 @@ async def create(request: BulkRequest[NewJob], services: TheServices) -> BulkRes
             else:
                 await services.jobmap.call(JobMap.change_job, job_id, repeated)
         except JobRefused as error:
-            if await services.jobmap.call(JobMap.change_job, job_id, partial(ended_for_good, why=str(error))):
-                continue
-            if len(request.items) == 1:
-                place = "items.0." if isinstance(item, UnreadJob) else ""
-                raise Refused(400, f"{place}{error}") from error
-            update = JobUpdate(state=JobState.FAILURE, status=f"The job cannot run: {error}")
-            await services.jobmap.call(JobMap.tell, job_id, update)
-    taken = {row.job_id for row, _ in new}
+            place = "items.0." if isinstance(item, UnreadJob) and alone else ""
+            await _refuse(job_id, f"{place}{error}", services, alone=alone)
+    taken = [row.job_id for row, _ in new]
     await services.ssh.ask([job for job in request.items if isinstance(job, Job) and job.id in taken])
-    await services.jobmap.call(JobMap.add_jobs, [(row, change) for row, change in new if not row.restart])
-    for row, change in new:
-        if row.restart:
-            again = partial(restarted, anew=row, change=change)
-            await services.jobmap.call(JobMap.change_job, row.job_id, again)
+    refused = await _write(new, services)
+    for job_id, why in refused.items():
+        await _refuse(job_id, why, services, alone=alone)
     services.ssh.hurry()
-    tries = [services.tracker.submitter.start(row.job_id) for row, _ in new]
+    tries = [services.tracker.submitter.start(job_id) for job_id in taken if job_id not in refused]
     if tries:
         # Core gives up at 5 s: what takes longer goes on in the background.
         await asyncio.wait(tries, timeout=services.config.facade.create_wait_seconds)
     services.tracker.hurry_and_tell()
     return BulkResponse(responses=[None] * len(request.items))
+
+
+async def _write(new: list[tuple[JobRow, JobChange]], services: Services) -> dict[str, str]:
+    """Write the intents of jobs; return which were not written, and why.
+
+    They were checked one by one: what they share, a public link, another may have taken since.
+    """
+    fresh = [(row, change) for row, change in new if not row.restart]
+    refused = await services.jobmap.call(JobMap.add_jobs, fresh)
+    for row, change in new:
+        if row.restart:
+            again = partial(restarted, anew=row, change=change)
+            try:
+                await services.jobmap.call(JobMap.change_job, row.job_id, again)
+            except LinkTaken as error:
+                refused[row.job_id] = str(error)
+    return refused
+
+
+async def _refuse(job_id: str, why: str, services: Services, *, alone: bool) -> None:
+    """Say why a job will not be submitted: in the answer where it is the only item, else by an update."""
+    if await services.jobmap.call(JobMap.change_job, job_id, partial(ended_for_good, why=why)):
+        return
+    if alone:
+        raise Refused(400, why)
+    update = JobUpdate(state=JobState.FAILURE, status=f"The job cannot run: {why}")
+    await services.jobmap.call(JobMap.tell, job_id, update)
 
 
 def _id_of(item: Job | UnreadJob, index: int) -> str:

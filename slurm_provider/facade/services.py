@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from slurm_provider.config import FacadeConfig
+from slurm_provider.facade.auth import CoreToken
+from slurm_provider.facade.logs.hubs import Hubs
 from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
@@ -24,6 +26,7 @@ class Services:
     """The parts of a running façade."""
 
     config: FacadeConfig
+    core_token: CoreToken
     jobmap: Door
     clusters: dict[str, Cluster]
     tracker: Tracker
@@ -33,6 +36,7 @@ class Services:
     ssh: SshAccess
     utilization: dict[str, UtilizationCache]
     living: LivingSessions
+    hubs: Hubs
     kept: KeptTerminals
     clock: Callable[[], float]
     """Gives the epoch second."""

@@ -14,11 +14,11 @@ from slurm_provider.ucloud.support import (
     VirtualMachineSupport,
 )
 
-PROGRAM = Support(terminal=True, peers=True, timeExtension=True, utilization=True)
-"""What this program can do for a job of any backend: no logs, web or vnc yet."""
+PROGRAM = Support(logs=True, terminal=True, peers=True, timeExtension=True, utilization=True)
+"""What this program can do for a job of any backend, whatever the site has set up."""
 
 MACHINE = VirtualMachineSupport(
-    enabled=True, terminal=True, timeExtension=True, suspension=True, utilization=True
+    enabled=True, logs=True, terminal=True, timeExtension=True, suspension=True, utilization=True
 )
 """What it can do for a virtual machine."""
 
@@ -32,9 +32,10 @@ def support_of(
         native = Support.model_validate(declared.native)
         virtual_machine = VirtualMachineSupport.model_validate(declared.virtualMachine)
     else:
-        docker = _if(not product.virtual_machines and _has_containers(product, config))
-        native = _if(not product.virtual_machines)
-        virtual_machine = MACHINE if product.virtual_machines else VirtualMachineSupport()
+        program = _program(product, config) if not product.virtual_machines else Support()
+        docker = program if _has_containers(product, config) else Support()
+        native = program
+        virtual_machine = _machine(product, config) if product.virtual_machines else VirtualMachineSupport()
     return ComputeSupport(
         product=ProductReference(id=product.id, category=product.category, provider=config.provider.id),
         docker=docker,
@@ -50,8 +51,19 @@ def _has_containers(product: Product, config: FacadeConfig) -> bool:
     return bool(config.images) or config.clusters[product.cluster].containers is not None
 
 
-def _if(possible: bool) -> Support:
-    return PROGRAM.model_copy(update={"enabled": True}) if possible else Support()
+def _program(product: Product, config: FacadeConfig) -> Support:
+    tunnels = config.clusters[product.cluster].has_tunnels
+    flags = {
+        "enabled": True,
+        "web": (tunnels and config.web is not None) or None,
+        "vnc": tunnels or None,
+        "bindLinkToPort": True if config.public_links else None,
+    }
+    return PROGRAM.model_copy(update=flags)
+
+
+def _machine(product: Product, config: FacadeConfig) -> VirtualMachineSupport:
+    return MACHINE.model_copy(update={"vnc": config.clusters[product.cluster].has_tunnels or None})
 
 
 def _in_ucloud(maintenance: Maintenance | None) -> AnnouncedMaintenance | None:

@@ -5,7 +5,9 @@ Times in it are epoch seconds.
 """
 
 from slurm_provider.jobmap.door import Door
+from slurm_provider.jobmap.links import LinkBinding, LinkTaken, PublicLink
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.output import JobOutput
 from slurm_provider.jobmap.outside import OutsideJob
 from slurm_provider.jobmap.rows import (
     OUTSIDE,
@@ -14,9 +16,11 @@ from slurm_provider.jobmap.rows import (
     ClusterRow,
     JobChange,
     JobRow,
+    LinkUse,
     OutboxItem,
     OutboxKind,
     Submission,
+    Target,
     UserMapping,
 )
 from slurm_provider.jobmap.sessions import Session, SessionKind, TooManySessions
@@ -31,15 +35,21 @@ __all__ = [
     "Door",
     "JobChange",
     "JobMap",
+    "JobOutput",
     "JobRow",
+    "LinkBinding",
+    "LinkTaken",
+    "LinkUse",
     "Outbox",
     "OutboxItem",
     "OutboxKind",
     "OutsideJob",
+    "PublicLink",
     "Session",
     "SessionKind",
     "Submission",
     "Suspect",
+    "Target",
     "TooManySessions",
     "UnmappedError",
     "UserMapping",

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
 from slurm_provider.jobmap.rows import OutboxItem, OutboxKind
 from slurm_provider.ucloud.control import JobUpdate, JobUpdateItem, UsageItem
+from slurm_provider.ucloud.ingresses import IngressUpdate, IngressUpdateItem
 
 
 class Outbox:
@@ -22,6 +24,17 @@ class Outbox:
     def post_update(self, job_id: str, update: JobUpdate) -> None:
         """Queue an update of a job, likewise."""
         self.post(job_id, OutboxKind.UPDATE, JobUpdateItem(id=job_id, update=update).model_dump_json())
+
+    def post_link_update(self, link_id: str, update: IngressUpdate) -> None:
+        """Queue an update of a public link, likewise; it has an order of its own beside the jobs'."""
+        body = IngressUpdateItem(id=link_id, update=update).model_dump_json()
+        self.post(_of_link(link_id), OutboxKind.LINK, body)
+
+    def forget_link(self, link_id: str) -> None:
+        """Drop what Core has not been told of a public link that is deleted, likewise."""
+        self._file.db.execute(
+            "DELETE FROM outbox WHERE job_id = ? AND delivered_at IS NULL", [_of_link(link_id)]
+        )
 
     def post_usage(self, job_id: str, usage: UsageItem) -> None:
         """Queue the total of a job, likewise, unless the same one waits already."""
@@ -86,7 +99,42 @@ class Outbox:
         """Note that Core will never take these items."""
         self._note(items, {"refused_at": self._file.now(), "last_error": error})
 
+    # for people
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Return what Core has not taken, in order: what waits, and what it refused for good."""
+        return list(
+            self._file.db.query(
+                "SELECT id, job_id, kind, iif(refused_at IS NULL, 'waiting', 'refused') AS status, tries,"
+                " datetime(created_at, 'unixepoch') AS created, last_error, json(body) AS body"
+                " FROM outbox WHERE delivered_at IS NULL ORDER BY id"
+            )
+        )
+
+    def retry(self, ids: Collection[int]) -> list[int]:
+        """Let refused items be sent again, as if they were new; return which of them are."""
+        return self._change(ids, "refused_at = NULL, tries = 0, last_error = NULL", "refused_at IS NOT NULL")
+
+    def drop(self, ids: Collection[int]) -> list[int]:
+        """Let waiting items never be sent; return which of them are dropped."""
+        reason = "last_error = 'dropped by an administrator'"
+        return self._change(ids, f"refused_at = {self._file.now()}, {reason}", "refused_at IS NULL")
+
+    def _change(self, ids: Collection[int], columns: str, where: str) -> list[int]:
+        with self._file.writing():
+            rows = self._file.db.query(
+                f"UPDATE outbox SET {columns} WHERE delivered_at IS NULL AND {where}"  # noqa: S608
+                " AND id IN (SELECT value FROM json_each(?)) RETURNING id",
+                [json.dumps(list(ids))],
+            )
+            return [row["id"] for row in rows]
+
     def _note(self, items: Iterable[OutboxItem], columns: dict[str, object]) -> None:
         with self._file.writing():
             for item in items:
                 self._file.db.table("outbox").update(item.id, {**columns, "tries": item.tries + 1})
+
+
+def _of_link(link_id: str) -> str:
+    """Return what a link's items have in the place of a job's id: no job has such a one."""
+    return f"link {link_id}"

@@ -19,6 +19,9 @@ class Submission(StrEnum):
     """Slurm has no job and will get none."""
 
 
+FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
+"""As a list in SQL."""
+
 OUTSIDE = "outside "
 """How the tags of jobs begin that were submitted without UCloud; no job in Slurm bears them."""
 
@@ -140,6 +143,27 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class LinkUse:
+    """A public link that a job takes; without a port it leads to the application's own."""
+
+    link_id: str
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One more interface of a job, WEB or VNC; port 0 is the one that the job is given.
+
+    The one without a name (`target` is empty) stands for the application's own interface.
+    """
+
+    rank: int
+    type: str
+    target: str
+    port: int
+
+
+@dataclass(frozen=True)
 class JobChange:
     """What happened to a job: written, with all that Core must be told of it, in one transaction."""
 
@@ -150,6 +174,10 @@ class JobChange:
     charges: Sequence[Charge] = ()
     reports_usage: bool = False
     """Whether today's Core is told the job's usage although there is no new charge."""
+    links: Sequence[LinkUse] = ()
+    """Public links that the job holds from now on, as long as it lives."""
+    targets: Sequence[Target] | None = None
+    """The job's further interfaces, in place of those that it had; None leaves them."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +196,7 @@ class OutboxKind(StrEnum):
     UPDATE = "update"
     CHARGE = "charge"
     USAGE = "usage"
+    LINK = "link"
 
 
 @dataclass(frozen=True)

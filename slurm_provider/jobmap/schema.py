@@ -246,3 +246,45 @@ def m009_sessions(db: Database) -> None:
         CREATE INDEX sessions_open ON sessions (ucloud_user) WHERE closed_at IS NULL;
         CREATE INDEX sessions_jobs ON sessions (job_id);
     """)
+
+
+@migrations()
+def m010_public_links(db: Database) -> None:
+    """Keep public links and the further interfaces of jobs, and let the outbox hold updates of links."""
+    db.executescript("""
+        CREATE TABLE public_links (
+            link_id     TEXT PRIMARY KEY,
+            domain      TEXT NOT NULL UNIQUE,  -- in lower case
+            category    TEXT NOT NULL,
+            product     TEXT NOT NULL,
+            ucloud_user TEXT NOT NULL,
+            project     TEXT,
+            created_at  INTEGER NOT NULL,
+            job_id      TEXT,                  -- the job that took it last, and holds it while it lives
+            port        INTEGER                -- of that job; NULL: the application's own
+        );
+        CREATE TABLE targets (
+            job_id TEXT NOT NULL REFERENCES jobs,
+            rank   INTEGER NOT NULL,
+            type   TEXT NOT NULL CHECK (type IN ('WEB', 'VNC')),
+            target TEXT NOT NULL,              -- '': the application's own interface
+            port   INTEGER NOT NULL,           -- 0: the one that the job is given
+            PRIMARY KEY (job_id, rank, type, target)
+        );
+        CREATE TABLE new_outbox (
+            id           INTEGER PRIMARY KEY AUTOINCREMENT,
+            job_id       TEXT NOT NULL,
+            kind         TEXT NOT NULL CHECK (kind IN ('update', 'charge', 'usage', 'link')),
+            body         TEXT NOT NULL,
+            created_at   INTEGER NOT NULL,
+            tries        INTEGER NOT NULL DEFAULT 0,
+            last_error   TEXT,
+            delivered_at INTEGER,
+            refused_at   INTEGER   -- Core will never take it: last_error says why
+        );
+        INSERT INTO new_outbox SELECT * FROM outbox;
+        DROP TABLE outbox;
+        ALTER TABLE new_outbox RENAME TO outbox;
+        CREATE INDEX outbox_open ON outbox (id) WHERE delivered_at IS NULL AND refused_at IS NULL;
+        CREATE INDEX outbox_jobs ON outbox (job_id);
+    """)

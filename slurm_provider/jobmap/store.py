@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
+from slurm_provider.jobmap.links import PublicLinks
 from slurm_provider.jobmap.outbox import Outbox
+from slurm_provider.jobmap.output import Outputs
 from slurm_provider.jobmap.outside import OutsideJobs
 from slurm_provider.jobmap.rows import (
+    FINAL_STATES,
     Attempt,
     Charge,
     ClusterRow,
@@ -23,11 +26,9 @@ from slurm_provider.jobmap.rows import (
 from slurm_provider.jobmap.sessions import Sessions
 from slurm_provider.jobmap.ssh_keys import SshKeys
 from slurm_provider.jobmap.suspects import Suspects
+from slurm_provider.jobmap.targets import Targets
 from slurm_provider.ucloud.control import ChargeItem, JobUpdate, JobUpdateItem, UsageItem
 from slurm_provider.ucloud.jobs import JobState
-
-FINAL_STATES = ", ".join(f"'{state}'" for state in JobState if state.is_final)
-
 
 Decision = Callable[[JobRow], JobChange | None]
 """What is decided about a job as it is now: a change, or None to leave it."""
@@ -57,6 +58,9 @@ class JobMap:
         self.sessions = Sessions(self._file)
         self.suspects = Suspects(self._file)
         self.outside = OutsideJobs(self._file)
+        self.links = PublicLinks(self._file, self.outbox)
+        self.targets = Targets(self._file)
+        self.outputs = Outputs(self._file)
         if usage_of is not None:
             self._report_waiting_charges()
 
@@ -74,6 +78,11 @@ class JobMap:
         """Return the jobs of a cluster whose end has not been told yet."""
         return list(self._jobs(f"cluster = ? AND state NOT IN ({FINAL_STATES})", [cluster]))
 
+    def jobs_since(self, cluster: str, since: int) -> list[JobRow]:
+        """Return the jobs of a cluster that live, or ended at or after an epoch second."""
+        where = f"cluster = ? AND (ended_at >= ? OR state NOT IN ({FINAL_STATES}))"
+        return list(self._jobs(where, [cluster, since]))
+
     def attempts(self, cluster: str) -> dict[str, list[Attempt]]:
         """Return the attempts of each open job of a cluster, since its last restart, oldest first."""
         open_jobs = f"SELECT job_id, restart FROM jobs WHERE cluster = ? AND state NOT IN ({FINAL_STATES})"  # noqa: S608
@@ -89,18 +98,28 @@ class JobMap:
         for row in self._db.table("jobs").rows_where(where, arguments, order_by="created_at, job_id"):
             yield JobRow(**{name: _TYPES.get(name, _as_is)(value) for name, value in row.items()})
 
-    def add_jobs(self, jobs: Iterable[tuple[JobRow, JobChange]]) -> None:
-        """Write new jobs, each with its first change; a job that is there already is left as it is."""
+    def add_jobs(self, jobs: Iterable[tuple[JobRow, JobChange]]) -> dict[str, str]:
+        """Write new jobs, each with its first change; a job that is there already is left as it is.
+
+        Return which were not written, and why: another job holds a public link that they take.
+        """
+        refused = {}
         with self._file.writing():
             for row, change in jobs:
-                if self.job(row.job_id) is None:
-                    self._db.table("jobs").insert(asdict(row))
-                    self._apply(change)
+                if self.job(row.job_id) is not None:
+                    continue
+                if why := self.links.objection(row.job_id, change.links):
+                    refused[row.job_id] = why
+                    continue
+                self._db.table("jobs").insert(asdict(row))
+                self._apply(change)
+        return refused
 
     def change_job(self, job_id: str, decide: Decision) -> JobRow | None:
         """Decide about a job and write what is decided, in one transaction; return the job as it was.
 
-        So nothing that another call writes in the meantime is overwritten.
+        So nothing that another call writes in the meantime is overwritten. Raises LinkTaken, and writes
+        nothing, where another job holds a public link that the job takes.
         """
         with self._file.writing():
             job = self.job(job_id)
@@ -129,6 +148,10 @@ class JobMap:
         for charge in change.charges:
             self._charge(charge)
         self._report_usage(change)
+        if change.links:
+            self.links.bind(change.job_id, change.links)
+        if change.targets is not None:
+            self.targets.replace(change.job_id, change.targets)
         for update in change.updates:
             self.outbox.post_update(change.job_id, update)
 

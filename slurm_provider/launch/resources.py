@@ -24,7 +24,7 @@ def check_resources(
                 confined = local_path(resource.path or "", config.drives)
                 values.confined_paths.append(confined)
                 place(resource, confined)
-            case "peer":  # looked up already
+            case "peer" | "ingress":  # looked up beside the plan
                 pass
             case "license_server":
                 license_text(resource, config.licenses)

@@ -24,6 +24,7 @@ _OTHER_TEMPLATES = {
     nodes.Import: "import",
     nodes.Include: "include",
 }
+_TARGET = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,28}[A-Za-z0-9])?")
 _GLOBALS = ("dict", "namespace", "range")
 MOST_CHARACTERS = 500_000
 """Of all that one application's templates become."""
@@ -179,7 +180,8 @@ def _environment(rendering: Rendering, rendered: Rendered, finalize: Callable[[o
         if len(rendered.interfaces) == MOST_INTERFACES:
             raise LaunchError(f"the application's template has more than {MOST_INTERFACES} interfaces")
         number = 0 if isinstance(port, Bash) else int(str(port))
-        rendered.interfaces.append(Interface(int(rank), kind, target or None, number))
+        interface = Interface(int(rank), kind, str(target) if target else None, number)
+        rendered.interfaces.append(_checked(interface, rendering.ucloud.get("nodes")))
         return Bash()
 
     def script(path: object) -> Bash:
@@ -198,6 +200,21 @@ def _environment(rendering: Rendering, rendered: Rendered, finalize: Callable[[o
         "ternary": lambda condition, yes, no: yes if condition else no,
     }
     return environment
+
+
+def _checked(interface: Interface, nodes: object) -> Interface:
+    """Return an interface unchanged; raise LaunchError for one that no browser could be led to."""
+    what = "the application's template has an interface"
+    if interface.target is not None and not _TARGET.fullmatch(interface.target):
+        raise LaunchError(
+            f"{what} named {interface.target[:50]!r}: its name becomes part of a domain, and can have"
+            " up to 30 letters, digits and hyphens between them"
+        )
+    if interface.rank < 0 or (isinstance(nodes, int) and interface.rank >= nodes):
+        raise LaunchError(f"{what} of rank {interface.rank}, which the job does not have")
+    if not 0 <= interface.port <= 65535:
+        raise LaunchError(f"{what} on port {interface.port}, which is not between 1 and 65535")
+    return interface
 
 
 def _ucloud(facts: dict[str, object]) -> dict[str, object]:

@@ -23,12 +23,12 @@ VALUE_TYPES: Mapping[str, tuple[str, ...]] = {
     "input_directory": ("file",),
     "peer": ("peer",),
     "license_server": ("license_server",),
+    "ingress": ("ingress",),
     "workflow": ("workflow",),
     "modules": ("modules",),
 }
 WITH_DEFAULT = ("boolean", "text", "textarea", "integer", "floating_point", "enumeration")
 REFUSED: Mapping[str, str] = {
-    "ingress": "a public link",
     "network": "a public IP address",
     "network_ip": "a public IP address",
     "private_network": "a private network",
@@ -102,6 +102,8 @@ def resolve(
                 _add_text(values, parameter, license_text(value, licenses or {}))
             case "peer":
                 _add_text(values, parameter, value.hostname or "")
+            case "ingress":
+                _add_text(values, parameter, value.id or "")
             case "modules":
                 _add_modules(values, parameter, value)
             case "workflow":

@@ -9,14 +9,17 @@ import grpc.aio
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.endpoints import open_channel
 from slurm_provider.rpc.errors import ClusterRefused, ClusterUnavailable, refused_or_unavailable, unavailable
+from slurm_provider.rpc.logs import Logs
 from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.shells import Shells
+from slurm_provider.rpc.tunnels import Tunnels
 from slurm_provider.rpc.v1.access_pb2 import SetAuthorizedKeysRequest
 from slurm_provider.rpc.v1.access_pb2_grpc import AccessServiceStub
 from slurm_provider.rpc.v1.operation_pb2 import ChangeProgressRequest, Progress, SetTimeLimitRequest
 from slurm_provider.rpc.v1.operation_pb2_grpc import OperationServiceStub
 from slurm_provider.rpc.v1.queue_pb2 import (
     AccountingRecord,
+    CheckSightRequest,
     GetLimitsRequest,
     Limits,
     ListAccountingRequest,
@@ -52,10 +55,13 @@ class Cluster:
         self._operation = OperationServiceStub(self._channel)
         self._access = AccessServiceStub(self._channel)
         self._shape = ShapeServiceStub(self._channel)
+        self.tunnels = Tunnels(config, self._channel)
+        self.logs = Logs(self._channel)
         self.shells = Shells(self._channel)
 
     async def close(self) -> None:
         """Close the connection."""
+        await self.tunnels.close()
         await self._channel.close()
 
     async def connected(self) -> None:
@@ -150,6 +156,15 @@ class Cluster:
         except grpc.aio.AioRpcError as error:
             raise unavailable(error) from error
         return list(response.jobs)
+
+    async def check_sight(self) -> None:
+        """Raise ClusterUnavailable unless the lists of jobs hold every job there is."""
+        try:
+            answer = await self._queue.CheckSight(CheckSightRequest(), **_call())
+        except grpc.aio.AioRpcError as error:
+            raise unavailable(error) from error
+        if answer.impairment:
+            raise ClusterUnavailable(answer.impairment)
 
     async def limits(self) -> Limits:
         """Return what partitions, QOS and associations allow."""

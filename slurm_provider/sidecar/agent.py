@@ -18,12 +18,14 @@ from slurm_provider.rpc.v1.submission_pb2 import (
     SubmitRequest,
     SubmitResponse,
 )
+from slurm_provider.rpc.v1.tunnel_pb2 import ReadReplicaFileRequest, ReadReplicaFileResponse
 from slurm_provider.sidecar.agent_streams import serve_streams
 from slurm_provider.sidecar.authorized_keys import KeysRefused, set_keys
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.job_folder import FolderRefused, prepare
 from slurm_provider.sidecar.own_user import check_user
+from slurm_provider.sidecar.replica_files import read_replica_file
 from slurm_provider.sidecar.shell_stream import close_shell
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch
@@ -58,6 +60,10 @@ async def _answer(request: AgentRequest, runner: Runner, writer: asyncio.StreamW
                 check_user(request.set_authorized_keys.local_user)
                 installed = await set_authorized_keys(request.set_authorized_keys)
                 response.set_authorized_keys.CopyFrom(installed)
+            case "read_replica_file":
+                check_user(request.read_replica_file.local_user)
+                read = await read_file(request.read_replica_file)
+                response.read_replica_file.CopyFrom(read)
             case "close_shell":
                 check_user(request.close_shell.local_user)
                 await close_shell(request.close_shell.key)
@@ -108,6 +114,14 @@ async def set_authorized_keys(request: SetAuthorizedKeysRequest) -> SetAuthorize
     except OSError as error:
         return SetAuthorizedKeysResponse(refusal=f"{error.filename or '~/.ssh'}: {error.strerror}")
     return SetAuthorizedKeysResponse()
+
+
+async def read_file(request: ReadReplicaFileRequest) -> ReadReplicaFileResponse:
+    """Read what a replica has written into one of its small files."""
+    text = await asyncio.to_thread(
+        read_replica_file, request.folder, request.control_folder, request.rank, request.name
+    )
+    return ReadReplicaFileResponse(text=text)
 
 
 def main() -> None:

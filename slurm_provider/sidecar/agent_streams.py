@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from slurm_provider.rpc.v1.agent_pb2 import AgentStreamKind, AgentStreamRequest
 from slurm_provider.sidecar.commands import Runner
+from slurm_provider.sidecar.log_stream import serve_logs
 from slurm_provider.sidecar.shell_stream import serve_shell
+from slurm_provider.sidecar.tunnel_stream import serve_tunnel
 
 PACKET_BYTES = 4096
 
@@ -15,6 +17,8 @@ Handler = Callable[[socket.socket, Runner], Awaitable[None]]
 """Serves one stream on its socket, which does not block, until either end has had enough."""
 
 HANDLERS: Mapping["AgentStreamKind.ValueType", Handler] = {
+    AgentStreamKind.AGENT_STREAM_KIND_TUNNEL: serve_tunnel,
+    AgentStreamKind.AGENT_STREAM_KIND_LOGS: serve_logs,
     AgentStreamKind.AGENT_STREAM_KIND_SHELL: serve_shell,
 }
 
@@ -58,4 +62,8 @@ async def _packet(door: socket.socket) -> tuple[bytes, socket.socket] | None:
             data, descriptors, _, _ = socket.recv_fds(door, PACKET_BYTES, 1)
         except BlockingIOError:
             continue
-        return (data, socket.socket(fileno=descriptors[0])) if descriptors else None
+        if descriptors:
+            return data, socket.socket(fileno=descriptors[0])
+        if not data:
+            return None
+        # There was no room for another descriptor: it is closed, which the sidecar sees.

@@ -14,12 +14,15 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from slurm_provider.config import Sidecar, load_sidecar
+from slurm_provider.descriptors import allow_many_descriptors
 from slurm_provider.logs import configure_logs
 from slurm_provider.notify import notify_ready
 from slurm_provider.rpc.endpoints import close_to_others, listen
 from slurm_provider.rpc.v1 import (
     access_pb2,
     access_pb2_grpc,
+    logs_pb2,
+    logs_pb2_grpc,
     operation_pb2,
     operation_pb2_grpc,
     queue_pb2,
@@ -30,13 +33,19 @@ from slurm_provider.rpc.v1 import (
     shell_pb2_grpc,
     submission_pb2,
     submission_pb2_grpc,
+    tunnel_pb2,
+    tunnel_pb2_grpc,
 )
 from slurm_provider.sidecar.access import AccessService
 from slurm_provider.sidecar.agents import Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
+from slurm_provider.sidecar.logs import LogService
+from slurm_provider.sidecar.relay import Relay
 from slurm_provider.sidecar.services import OperationService, QueueService, SubmissionService
 from slurm_provider.sidecar.shapes import ShapeService
 from slurm_provider.sidecar.shells import ShellService
+from slurm_provider.sidecar.tickets import Tickets
+from slurm_provider.sidecar.tunnels import TunnelService
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.scontrol_config import ScontrolShowConfig
 
@@ -48,6 +57,8 @@ SERVICES = (
     queue_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
     shape_pb2.DESCRIPTOR.services_by_name["ShapeService"].full_name,
+    tunnel_pb2.DESCRIPTOR.services_by_name["TunnelService"].full_name,
+    logs_pb2.DESCRIPTOR.services_by_name["LogService"].full_name,
     shell_pb2.DESCRIPTOR.services_by_name["ShellService"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
@@ -68,6 +79,9 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)
     operation_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operator), server)
     shape_pb2_grpc.add_ShapeServiceServicer_to_server(ShapeService(operator), server)
+    tickets = Tickets()
+    tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(TunnelService(agents, tickets), server)
+    logs_pb2_grpc.add_LogServiceServicer_to_server(LogService(agents), server)
     shell_pb2_grpc.add_ShellServiceServicer_to_server(ShellService(agents), server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -75,6 +89,8 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     listen(server, config.listen, config.tls)
     await server.start()
     close_to_others(config.listen)
+    relay = Relay(tickets)
+    await relay.start(config)
     for service in ("", *SERVICES):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     log.info("sidecar ready", listen=config.listen, uid=os.getuid())
@@ -89,6 +105,8 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     stopped = asyncio.create_task(stopping.wait())
     broken = asyncio.create_task(agents.spawner_gone.wait())
     await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
+    await relay.close()
+    agents.end_streams()
     await server.stop(grace=config.command_timeout_seconds)
     for task in (ending_idle, stopped, broken):
         task.cancel()
@@ -130,6 +148,7 @@ def operator_runner(config: Sidecar) -> Runner:
 def main() -> None:
     """Serve by the file that is the first argument, with a spawner: its socket, its process id."""
     configure_logs()
+    allow_many_descriptors()
     config = load_sidecar(Path(sys.argv[1])).sidecar
     with socket.socket(fileno=int(sys.argv[2])) as spawner:
         try:

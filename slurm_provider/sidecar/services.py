@@ -1,5 +1,7 @@
 """The gRPC services: each call runs Slurm's commands, as the local user or as the operator."""
 
+import os
+import pwd
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -20,6 +22,7 @@ from slurm_provider.rpc.v1 import (
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentResponse, CommandRun
 from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents, SpawnerGone
 from slurm_provider.sidecar.commands import Runner
+from slurm_provider.slurm.admin_level import SEES_ALL, SacctmgrShowAdminLevel
 from slurm_provider.slurm.command import Answer, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
 from slurm_provider.slurm.nodes import ScontrolShowNodes
@@ -139,6 +142,17 @@ class QueueService(queue_pb2_grpc.QueueServiceServicer):
         qos = await self._run(SacctmgrShowQos(), context)
         associations = await self._run(SacctmgrShowAssociations(settings.cluster_name), context)
         return queue_pb2.Limits(partitions=partitions, qos=qos, associations=associations)
+
+    async def CheckSight(  # noqa: N802 - the contract's name
+        self, _request: queue_pb2.CheckSightRequest, context: Context
+    ) -> queue_pb2.CheckSightResponse:
+        """Say whether the service user is, and sees, what an operator of Slurm is and sees."""
+        user = pwd.getpwuid(os.getuid()).pw_name
+        level = await self._run(SacctmgrShowAdminLevel(user), context)
+        if level in SEES_ALL:
+            return queue_pb2.CheckSightResponse()
+        impairment = f"'{user}' is no Operator in Slurm, which may hide jobs from it"
+        return queue_pb2.CheckSightResponse(impairment=impairment)
 
     async def _run(self, command: SlurmCommand[Answer], context: Context) -> Answer:
         return await run_as_operator(self._operator, command, context)

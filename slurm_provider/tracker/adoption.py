@@ -17,6 +17,7 @@ from slurm_provider.tracker.attempts import past_charges
 from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.tracker.lookup import Found, choose_latest
 from slurm_provider.tracker.payment import PaymentUnknown, payment
 from slurm_provider.tracker.restarts import end_again
@@ -39,6 +40,7 @@ class Adoption:
         clusters: Mapping[str, Cluster],
         tagger: Tagger,
         limits: Mapping[str, LimitCache],
+        links: JobLinks,
         told: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -49,6 +51,7 @@ class Adoption:
         self._tagger = tagger
         self._limits = limits
         self._choices = UserChoices(config)
+        self._links = links
         self._told = told
         self._clock = clock
 
@@ -185,7 +188,8 @@ class Adoption:
         updates = [JobUpdate(outputFolder=output_folder)] if output_folder else []
         log.info("job adopted", job_id=job.id, slurm_id=found.slurm_id)
         past = past_charges(self._config.provider.id, row, found.attempts)
-        change = JobChange(job.id, attempts=found.attempts, updates=updates, charges=past)
+        links = await self._links.left(job)
+        change = JobChange(job.id, attempts=found.attempts, updates=updates, charges=past, links=links)
         await self._jobmap.call(JobMap.add_jobs, [(row, change)])
 
     async def _complete(self, job: Job) -> Job:

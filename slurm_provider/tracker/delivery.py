@@ -95,6 +95,7 @@ class Delivery:
             (OutboxKind.CHARGE, self._charge),
             (OutboxKind.USAGE, self._usage),
             (OutboxKind.UPDATE, self._update),
+            (OutboxKind.LINK, self._update_links),
         )
         for kind, call in calls:
             try:
@@ -176,6 +177,9 @@ class Delivery:
     async def _update(self, items: Sequence[OutboxItem]) -> None:
         await self._jobmap.call(JobMap.offer_restarts, items)
         await self._core.update([item.body for item in items])
+
+    async def _update_links(self, items: Sequence[OutboxItem]) -> None:
+        await self._core.update_links([item.body for item in items])
 
     async def _charge(self, items: Sequence[OutboxItem]) -> None:
         answer = await self._core.charge([item.body for item in items])

@@ -12,7 +12,7 @@ from functools import partial
 from google.protobuf import json_format
 
 from slurm_provider.config import FacadeConfig
-from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, UnmappedError
+from slurm_provider.jobmap import Door, JobChange, JobMap, JobRow, Target, UnmappedError
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.plan import Plan, plan
 from slurm_provider.launch.template import Interface
@@ -21,6 +21,7 @@ from slurm_provider.tracker.choices import UserChoices
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
 from slurm_provider.tracker.limits import maximum_time, objection
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.tracker.maintenance import closed
 from slurm_provider.tracker.payment import PaymentUnknown, payment
 from slurm_provider.tracker.peers import connected
@@ -47,12 +48,14 @@ class Intake:
         jobmap: Door,
         limits: Mapping[str, LimitCache],
         tagger: Tagger,
+        links: JobLinks,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._jobmap = jobmap
         self._limits = limits
         self._tagger = tagger
+        self._links = links
         self._clock = clock
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(PLANS_OF_A_USER)
@@ -73,6 +76,7 @@ class Intake:
             user, account = await self._local_identity(job)
             planned = await self._plan(job, user)
             self._check_site(job, planned)
+            links = await self._links.wished(job)
             request = planned.submit_request(
                 local_user=user,
                 account=account,
@@ -83,7 +87,8 @@ class Intake:
             row = self._row(job, planned, request, restart)
         except (LaunchError, UnmappedError, PaymentUnknown) as error:
             raise JobRefused(str(error)) from error
-        return row, JobChange(job.id, updates=_first_updates(planned, request))
+        targets = [_kept(interface) for interface in planned.body.interfaces]
+        return row, JobChange(job.id, updates=_first_updates(planned, request), links=links, targets=targets)
 
     async def _plan(self, job: Job, user: str) -> Plan:
         peers = await connected(self._jobmap, job)
@@ -151,3 +156,8 @@ def _first_updates(planned: Plan, request: SubmitRequest) -> list[JobUpdate]:
 def _target(interface: Interface) -> str:
     """Return the text by which the portal learns of one more interface of a job."""
     return f"Target: {json.dumps(dataclasses.asdict(interface) | {'defaultName': None})}"
+
+
+def _kept(interface: Interface) -> Target:
+    """Return an interface as the job map has it."""
+    return Target(interface.rank, interface.type, (interface.target or "").lower(), interface.port)

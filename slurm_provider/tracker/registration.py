@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from slurm_provider.config import FacadeConfig, Product
+from slurm_provider.config import FacadeConfig, Product, PublicLinks
 from slurm_provider.core import CoreRefused, CoreUnavailable, TodaysCore
-from slurm_provider.ucloud.products import AccountingUnit, ComputeProduct, ProductCategory
+from slurm_provider.ucloud.products import AccountingUnit, ComputeProduct, LinkProduct, ProductCategory
 
 log = structlog.get_logger()
 
@@ -22,7 +22,10 @@ class Registration:
     def __init__(
         self, config: FacadeConfig, core: TodaysCore, first_pause_seconds: float = FIRST_PAUSE_SECONDS
     ) -> None:
-        self._products = [compute_product(product, config) for product in config.products]
+        self._products: list[ComputeProduct | LinkProduct] = [
+            *(compute_product(product, config) for product in config.products),
+            *(link_product(product, config) for product in config.public_links),
+        ]
         self._core = core
         self._pause_seconds = first_pause_seconds
 
@@ -42,7 +45,7 @@ class Registration:
             await asyncio.sleep(pause)
             self._pause_seconds = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _register(self, products: Sequence[ComputeProduct]) -> None:
+    async def _register(self, products: Sequence[ComputeProduct | LinkProduct]) -> None:
         try:
             await self._core.register_products([product.model_dump_json() for product in products])
         except CoreRefused as error:
@@ -63,28 +66,43 @@ class Registration:
 
 def compute_product(product: Product, config: FacadeConfig) -> ComputeProduct:
     """Return a product as Core is told of it."""
-    category = config.category(product.category)
     return ComputeProduct(
         name=product.id,
         description=product.description or f"{product.id} in the partition {product.partition}",
         price=product.price or 0,
-        category=ProductCategory(
-            name=product.category,
-            provider=config.provider.id,
-            accountingUnit=AccountingUnit(
-                name=category.unit,
-                namePlural=category.unit_plural,
-                floatingPoint=category.floating_point,
-                displayFrequencySuffix=category.frequency_suffix,
-            ),
-            accountingFrequency=category.frequency,
-            freeToUse=category.free_to_use,
-            allowSubAllocations=category.sub_allocations,
-        ),
+        category=_category(product.category, "COMPUTE", config),
         cpu=product.cpu,
         memoryInGigs=math.ceil(product.memory_gib),
         gpu=product.gpu,
         cpuModel=product.cpu_model or None,
         memoryModel=product.memory_model or None,
         gpuModel=product.gpu_model or None,
+    )
+
+
+def link_product(product: PublicLinks, config: FacadeConfig) -> LinkProduct:
+    """Return a product of public links as Core is told of it."""
+    return LinkProduct(
+        name=product.id,
+        description=product.description or f"Public links such as {product.prefix}NAME{product.suffix}",
+        price=product.price,
+        category=_category(product.category, "INGRESS", config),
+    )
+
+
+def _category(name: str, kind: str, config: FacadeConfig) -> ProductCategory:
+    category = config.category(name)
+    return ProductCategory(
+        name=name,
+        provider=config.provider.id,
+        productType=kind,
+        accountingUnit=AccountingUnit(
+            name=category.unit,
+            namePlural=category.unit_plural,
+            floatingPoint=category.floating_point,
+            displayFrequencySuffix=category.frequency_suffix,
+        ),
+        accountingFrequency=category.frequency,
+        freeToUse=category.free_to_use,
+        allowSubAllocations=category.sub_allocations,
     )

@@ -39,7 +39,7 @@ def restarted(job: JobRow, anew: JobRow, change: JobChange) -> JobChange | None:
         if getattr(anew, field.name) != getattr(job, field.name)
     }
     message = JobUpdate(state=JobState.IN_QUEUE, status=f"The job starts again (restart {anew.restart})")
-    return JobChange(job.job_id, columns, updates=[message, *change.updates])
+    return replace(change, columns=columns, updates=[message, *change.updates])
 
 
 def ended_for_good(job: JobRow, why: str) -> JobChange | None:

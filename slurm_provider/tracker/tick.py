@@ -91,17 +91,37 @@ class Tick:
         requeued = [job for job in tracked if _lacks_attempts(looks[job.job_id])]
         urgent = ended + [job for job in requeued if _is_fresh(looks[job.job_id].live, now)]
         records = await self._records(ended, requeued) if urgent or self._accounting_is_due() else None
+        hidden = await self._hidden(tracked, looks, records) if records is not None else set()
 
         def decide(job: JobRow) -> JobChange | None:
             look = looks.get(job.job_id)
-            if look is None:
+            if look is None or job.job_id in hidden:
                 return None
             if records is not None:
-                known = submit_times(job, look.attempts, look.live)
-                look = replace(look, records=_matching(job, records, known))
+                look = _with_records(job, look, records)
             return observe(job, look, self._rules, now)
 
         await self._jobmap.call(JobMap.change_open_jobs, self._cluster.name, decide)
+
+    async def _hidden(
+        self,
+        tracked: Sequence[JobRow],
+        looks: Mapping[str, Look],
+        records: Mapping[int, list[AccountingRecord]],
+    ) -> set[str]:
+        """Return the jobs that Slurm has not shown, where it may have hidden them from us."""
+        absent = {
+            job.job_id
+            for job in tracked
+            if (look := looks[job.job_id]).live is None and not _with_records(job, look, records).records
+        }
+        if absent:
+            try:
+                await self._cluster.check_sight()
+            except ClusterUnavailable as error:
+                log.warning("absence not believed", cluster=self._cluster.name, reason=str(error))
+                return absent
+        return set()
 
     def _look(self, job: JobRow, live_rows: Mapping[int, list[LiveJob]], attempts: list[Attempt]) -> Look:
         rows = _matching(job, live_rows, submit_times(job, attempts))
@@ -175,6 +195,11 @@ def _by_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
     for row in rows:
         index.setdefault(row.slurm_id, []).append(row)
     return index
+
+
+def _with_records(job: JobRow, look: Look, records: Mapping[int, list[AccountingRecord]]) -> Look:
+    known = submit_times(job, look.attempts, look.live)
+    return replace(look, records=_matching(job, records, known))
 
 
 def _as_last_seen(job: JobRow, live: LiveJob | None) -> JobRow:

@@ -145,6 +145,7 @@ class ApplicationInvocation(Received):
     vnc: PortDescription | None = None
     sbatch: dict[str, InvocationParameter] | None = None
     allowMultiNode: bool | None = None
+    allowPublicLink: bool | None = None
 
 
 class Application(Received):

@@ -1,4 +1,4 @@
-"""A machine type as today's Core has it registered (UCloud's ProductV2.Compute), field by field."""
+"""Machines and public links as today's Core has them registered (UCloud's ProductV2), field by field."""
 
 from pydantic import BaseModel
 
@@ -31,8 +31,19 @@ class Fraction(BaseModel):
     denominator: int = 1
 
 
+class LinkProduct(BaseModel):
+    """One item of `products/v2`: public links."""
+
+    type: str = "ingress"
+    productType: str = "INGRESS"
+    name: str
+    description: str
+    price: int
+    category: ProductCategory
+
+
 class ComputeProduct(BaseModel):
-    """One item of `products/v2`. Sizes are those of one replica; memory is in GiB."""
+    """Another: a machine. Sizes are those of one replica; memory is in GiB."""
 
     type: str = "compute"
     productType: str = "COMPUTE"

@@ -30,6 +30,7 @@ class ParameterValue(Received):
     id: OptionalText = None
     hostname: OptionalText = None
     jobId: OptionalText = None
+    port: int | None = None
     modules: list[Text] | None = None
     specification: WorkflowSpecification | None = None
 

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from tests.support.jobs import DATA
 from tests.support.slurm import Slurm
 from tests.support.stack import Settings, Stack, running_stack
+from tests.support.worker_cluster import cluster_of_worker
 
 MORE_PRODUCTS = """
 [[products]]
@@ -69,8 +70,15 @@ def fresh_folder(name: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cluster() -> Iterator[None]:
+    """A cluster that no other process of this run uses."""
+    with cluster_of_worker():
+        yield
+
+
 @pytest.fixture(scope="session")
-def slurm() -> Slurm:
+def slurm(own_cluster: None) -> Slurm:
     """Slurm itself, to ask it what really happened."""
     return Slurm(cluster_folder())
 

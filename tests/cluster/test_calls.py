@@ -1,7 +1,6 @@
 """Every call in the tables of UCloud's ingoing API, by its name there, on the real cluster.
 
-`follow` and `openInteractiveSession` are refused: there are no sessions. What is longer than a few lines
-stands in test_jobs, test_operations and test_provider_api.
+What is longer than a few lines stands in test_jobs, test_operations, test_provider_api and test_follow.
 """
 
 import asyncio
@@ -13,10 +12,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.cluster.conftest import fresh_folder
+from tests.support.follow import seeds_core
 from tests.support.jobs import DATA, bulk, job
 from tests.support.slurm import Slurm
 from tests.support.stack import Settings, Stack, running_stack
@@ -59,20 +58,14 @@ async def queue_status(stack: Stack, wanted: str | None) -> None:
 # follow
 
 
-async def test_follow_is_refused_in_words_without_logs_to_show(stack: Stack) -> None:
-    headers = {
-        "Authorization": f"Bearer {await stack.core.core_token()}",
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-        "Sec-WebSocket-Version": "13",
-    }
-    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as http:
-        reply = await http.get("/ucloud/jobs.provider.example/websocket", headers=headers)
-    assert reply.status_code == 404
-    assert reply.json()["why"]
+async def test_follow_shows_what_a_job_prints(stack: Stack) -> None:
+    made = job("echo out; echo err >&2")
+    await stack.core.create(bulk(made))
+    async with seeds_core(stack.url, await stack.core.core_token()) as core:
+        followed = await core.until_end(await core.follow(made))
+    assert followed.printed == {(0, "stdout"): "out\n", (0, "stderr"): "err\n"}
     declared = await support(stack)
-    assert not any(declared[block]["logs"] for block in ("docker", "native", "virtualMachine"))
+    assert all(declared[block]["logs"] for block in ("docker", "native"))
 
 
 # retrieveProducts
@@ -80,7 +73,7 @@ async def test_follow_is_refused_in_words_without_logs_to_show(stack: Stack) -> 
 
 async def test_retrieveProducts_declares_what_program_and_site_can_do(stack: Stack) -> None:  # noqa: N802
     found = await support(stack)
-    able = {"enabled", "peers", "timeExtension", "utilization"}
+    able = {"enabled", "logs", "peers", "timeExtension", "utilization"}
     for block in ("docker", "native"):
         assert {name for name, value in found[block].items() if value} == able
     assert not any(found["virtualMachine"].values())

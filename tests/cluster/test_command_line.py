@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 
 from tests.cluster.conftest import fresh_folder
 from tests.support.jobs import bulk, job
@@ -81,3 +82,23 @@ async def test_a_second_facade_does_not_start_on_the_same_job_map(stack: Stack) 
     made = job("true")
     await stack.core.create(bulk(made))
     await stack.core.wait_update(made["id"], state="SUCCESS")
+
+
+async def test_the_audit_is_silent_until_ledger_and_slurm_differ() -> None:
+    async with running_stack(fresh_folder("audit")) as stack:
+        made = job("true")
+        await stack.core.create(bulk(made))
+        await stack.core.wait_update(made["id"], state="SUCCESS")
+        await stack.core.wait("chargeCredits", job=made["id"])
+        right = stack.run("charges", "audit")
+        assert (right.returncode, right.stdout.splitlines()[-1]) == (0, "1 starts compared, 0 differ")
+
+        with closing(sqlite3.connect(stack.jobmap_path)) as jobmap, jobmap:
+            jobmap.execute("UPDATE charges SET to_unit = to_unit + 4")
+        wrong = stack.run("charges", "audit", "--json")
+        (line,) = json.loads(wrong.stdout)
+        assert wrong.returncode == 1
+        assert line["findings"] == [
+            "accounting owes 1 units, the ledger charges 5",
+            "Core has taken 1 of 5 units",
+        ]

@@ -105,13 +105,6 @@ async def test_a_job_cancelled_behind_our_back_ends_in_words(stack: Stack, slurm
     assert update["status"].startswith("The job was cancelled by an administrator")
 
 
-async def test_a_job_that_outlives_its_time_expires(stack: Stack) -> None:
-    made = job("sleep 600", timeAllocation={"hours": 0, "minutes": 1, "seconds": 0})
-    await stack.core.create(bulk(made))
-    update = await stack.core.wait_update(made["id"], state="EXPIRED", timeout=110)
-    assert "used up its time allocation" in update["status"]
-
-
 async def test_a_job_that_cannot_be_paid_is_ended_when_it_starts(stack: Stack) -> None:
     made = job("sleep 600", user="alice")
     await stack.core.set_wallet("example-compute", 0, user="alice")

@@ -6,14 +6,22 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 FULL_SUPPORT = Path(__file__).parents[1] / "data" / "seeds" / "full-support.response.json"
+
+LINKS = {
+    "product": {"id": "example-ingress", "category": "example-ingress", "provider": "example"},
+    "domainPrefix": "app-",
+    "domainSuffix": ".provider.example.com",
+}
 
 
 class FakeProvider:
@@ -24,6 +32,9 @@ class FakeProvider:
         self.prepared: deque[Response] = deque()
         self.create_delay_seconds = 0.0
         self.support = json.loads(FULL_SUPPORT.read_text())
+        self.handshakes: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.log_requests: list[dict[str, Any]] = []
+        self.log_pieces: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._news = asyncio.Condition()
 
     async def answer(self, request: Request) -> Response:
@@ -35,12 +46,26 @@ class FakeProvider:
             self._news.notify_all()
         if operation == "jobs/retrieveProducts":
             return JSONResponse(self.support)
+        if operation == "ingresses/retrieveProducts":
+            return JSONResponse({"responses": [LINKS]})
         if operation == "integration/init":
             return JSONResponse({})
         await asyncio.sleep(self.create_delay_seconds)
         if self.prepared:
             return self.prepared.popleft()
         return JSONResponse({"responses": [None for _ in json.loads(body)["items"]]})
+
+    async def tell_log(self, socket: WebSocket) -> None:
+        """Answer the first follow of a socket with the queued pieces, None standing for the end."""
+        await socket.accept()
+        self.handshakes.append((dict(socket.headers), dict(socket.query_params)))
+        request = await socket.receive_json()
+        self.log_requests.append(request)
+        frame = {"type": "message", "streamId": request["streamId"]}
+        while piece := await self.log_pieces.get():
+            await socket.send_json(frame | {"payload": piece})
+        last = {"streamId": "f1", "rank": 0, "stdout": None, "stderr": None}
+        await socket.send_json(frame | {"type": "response", "status": 200, "payload": last})
 
     async def wait_for(self, operation: str, *, calls: int) -> None:
         """Wait until an operation was called so often."""
@@ -55,11 +80,15 @@ class FakeProvider:
 @asynccontextmanager
 async def serving(provider: FakeProvider) -> AsyncIterator[str]:
     """Serve it on a free port; gives the URL."""
-    app = Starlette(routes=[Route("/{path:path}", provider.answer, methods=["GET", "POST"])])
+    routes = [
+        Route("/{path:path}", provider.answer, methods=["GET", "POST", "DELETE"]),
+        WebSocketRoute("/ucloud/jobs.provider.example/websocket", provider.tell_log),
+    ]
+    app = Starlette(routes=routes)
     config = uvicorn.Config(app, port=0, log_level="warning")
     server = uvicorn.Server(config)
     with closing(config.bind_socket()) as socket:
         task = asyncio.create_task(server.serve([socket]))
         yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         await task

@@ -99,6 +99,24 @@ class CoreStandin:
         reply = await self.as_user(user, "POST", "/api/licenses", body, project=project)
         return str(reply["responses"][0]["id"])
 
+    async def create_link_as_user(
+        self, user: str, domain: str, product: str = "example-ingress", *, project: str | None = None
+    ) -> str:
+        """Make a public link; gives its id."""
+        reference = {"id": product, "category": product, "provider": "example"}
+        body = {"items": [{"domain": domain, "product": reference}]}
+        reply = await self.as_user(user, "POST", "/api/ingresses", body, project=project)
+        return str(reply["responses"][0]["id"])
+
+    async def delete_link_as_user(self, user: str, link_id: str) -> Json:
+        """Delete a public link."""
+        return await self.as_user(user, "DELETE", "/api/ingresses", {"items": [{"id": link_id}]})
+
+    async def link_as_user(self, user: str, link_id: str, *, project: str | None = None) -> Json:
+        """A public link as its user sees it."""
+        path = f"/api/ingresses/retrieve?includeUpdates=false&id={link_id}"
+        return await self.as_user(user, "GET", path, project=project)
+
     async def extend_as_user(
         self, user: str, job_id: str, *, project: str | None = None, **time: int
     ) -> Json:

@@ -28,6 +28,7 @@ from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceServicer, add_Queue
 from slurm_provider.tracker.adoption import GONE, Adoption
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.limit_cache import LimitCache
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.ucloud.jobs import Job, JobState
 from tests.support.standin import CoreStandin, running_core
 from tests.unit.builders import facade_config, job, live, record
@@ -115,7 +116,8 @@ async def case(core: CoreStandin, core_folder: Path, tmp_path: Path) -> AsyncIte
     await door.call(JobMap.map_user, UserMapping("user", "alice", "users"))
     async with CoreClient(config.core) as client:
         limits = {"hpc": LimitCache(cluster, door, 60)}
-        adoption = Adoption(config, door, client, {"hpc": cluster}, tagger, limits, lambda: None, _now)
+        links = JobLinks(config, door, client)
+        adoption = Adoption(config, door, client, {"hpc": cluster}, tagger, limits, links, lambda: None, _now)
         yield Case(core, queue, door, adoption, tagger)
     await cluster.close()
     await server.stop(None)

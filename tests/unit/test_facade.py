@@ -1,97 +1,26 @@
 """The façade without Slurm: who is let in, what is refused in words, and that nothing makes it fail."""
 
 import asyncio
-import base64
 import copy
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import structlog
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slurm_provider.config import load_facade
-from slurm_provider.facade.app import create_app
-from slurm_provider.facade.services import Services
-from slurm_provider.jobmap import JobChange, JobMap, UserMapping
+from slurm_provider.jobmap import JobChange, JobMap
 from slurm_provider.launch.plan import LONGEST_YEARS
 from slurm_provider.ucloud.jobs import JobState
-from tests.support.core_standin.keys import Keys
-from tests.unit.builders import CONFIG, config_file, job
+from tests.unit.builders import job
+from tests.unit.running_facade import SEED, Facade, running_facade, seed
 
-SEED = json.loads((Path(__file__).parents[1] / "data/seeds/create.request.json").read_text())["items"][0]
 MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Facade:
-    """A façade in this process, whose sidecar's socket is `folder/sidecar.sock`."""
-
-    app: FastAPI
-    http: httpx.AsyncClient
-    """With Core's token."""
-
-    @property
-    def services(self) -> Services:
-        """What the calls work with."""
-        services: Services = self.app.state.services
-        return services
-
-    async def post(self, path: str, body: Any) -> httpx.Response:
-        """Make a call as Core."""
-        return await self.http.post(f"/ucloud/example/{path}", content=json.dumps(body))
-
-    async def told(self, job_id: str) -> list[str]:
-        """The texts of the updates that wait for Core."""
-        history = await self.services.jobmap.call(JobMap.history, job_id)
-        return [item["body"]["update"]["status"] for item in history["outbox"]]
-
-
-@asynccontextmanager
-async def running_facade(folder: Path) -> AsyncIterator[Facade]:
-    """A façade with a fresh job map, whose user is mapped and whose Core and Slurm are away."""
-    keys = Keys(folder / "keys", "example")
-    text = CONFIG.replace("http://core.example", "http://127.0.0.1:9")
-    text = text.replace("unix:/run/sidecar.sock", f"unix:{folder}/sidecar.sock")
-    config = load_facade(config_file(folder, text + "\n[facade]\ncreate_wait_seconds = 0.5\n"))
-    config.core.public_key_file.write_text(base64.b64encode(keys.public_der).decode())
-    app = create_app(config)
-    headers = {"Authorization": f"Bearer {keys.service_token()}"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
-            base_url="http://facade",
-            headers=headers,
-            timeout=60,
-        ) as http,
-    ):
-        facade = Facade(app, http)
-        user = SEED["owner"]["createdBy"]
-        await facade.services.jobmap.call(JobMap.map_user, UserMapping(user, "alice", "users"))
-        yield facade
-
-
-@pytest.fixture
-async def facade(tmp_path: Path) -> AsyncIterator[Facade]:
-    async with running_facade(tmp_path) as facade:
-        yield facade
-
-
-def seed(job_id: str, **specification: Any) -> Any:
-    """The seed's job under another id."""
-    made = copy.deepcopy(SEED)
-    made["id"] = job_id
-    made["specification"] |= specification
-    return made
 
 
 # who is let in
@@ -397,6 +326,11 @@ POSTS = (
     "jobs/init",
     "integration/init",
     "ssh/keyUploaded",
+    "ingresses",
+    "ingresses/verify",
+    "ingresses/updateAcl",
+    "ingresses/onUpdatedLabels",
+    "ingresses/init",
 )
 TEXTS = st.text(st.characters(), max_size=5) | st.sampled_from([HALF, "\0", "54112", "_", "../x", "[/x]"])
 NUMBERS = st.integers() | st.sampled_from([2**31, 2**32, 2**63, 2**64, 10**40, -1]) | st.floats()

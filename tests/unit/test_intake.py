@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from slurm_provider.core import CoreClient
 from slurm_provider.jobmap import Door, JobMap, UserMapping
 from slurm_provider.launch.plan import Plan, plan
 from slurm_provider.rpc.cluster import Cluster
@@ -17,6 +18,7 @@ from slurm_provider.tracker import intake
 from slurm_provider.tracker.identity import Tagger
 from slurm_provider.tracker.intake import PLANS_OF_A_USER, Intake
 from slurm_provider.tracker.limit_cache import LimitCache
+from slurm_provider.tracker.links import JobLinks
 from slurm_provider.ucloud.jobs import Job
 from tests.support.jobs import job
 from tests.unit.builders import facade_config
@@ -33,7 +35,9 @@ async def checks(tmp_path: Path) -> AsyncIterator[Intake]:
     for user in ("user", "other"):
         await door.call(JobMap.map_user, UserMapping(user, f"local-{user}", "users"))
     limits = LimitCache(cast(Cluster, SimpleNamespace(name="hpc")), door, 60)
-    yield Intake(config, door, {"hpc": limits}, Tagger("example", "a token"))
+    async with CoreClient(config.core) as core:
+        links = JobLinks(config, door, core)
+        yield Intake(config, door, {"hpc": limits}, Tagger("example", "a token"), links)
     await door.close()
 
 

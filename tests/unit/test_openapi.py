@@ -42,12 +42,20 @@ host = "login.example"
 [connect]
 url = "https://portal.example/{username}"
 
+[web]
+suffix = ".example.com"
+
+[[public_links]]
+category = "links"
+id = "links"
+suffix = ".example.com"
+
 [choices]
 accounts = ["*"]
 modules = ["gcc/12"]
 """
 PAGE = (ROOT / "docs/calls.md").read_text()
-DOCUMENTED = re.findall(r"^\| `(GET|POST) (/\S+)` \|", PAGE.replace("/P/", "/example/"), re.MULTILINE)
+DOCUMENTED = re.findall(r"^\| `(GET|POST|DELETE) (/\S+)` \|", PAGE.replace("/P/", "/example/"), re.MULTILINE)
 EXAMPLES = 20
 
 

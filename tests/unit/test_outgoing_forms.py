@@ -20,8 +20,9 @@ from slurm_provider.ucloud.control import (
     UsageItem,
     UsageOwner,
 )
+from slurm_provider.ucloud.ingresses import IngressState, IngressUpdate, IngressUpdateItem
 from slurm_provider.ucloud.jobs import JobState, NameAndVersion, ProductReference, SimpleDuration
-from slurm_provider.ucloud.products import AccountingUnit, ComputeProduct, ProductCategory
+from slurm_provider.ucloud.products import AccountingUnit, ComputeProduct, LinkProduct, ProductCategory
 from tests.support.processes import ROOT
 from tests.support.tiny_core import Reply, tiny_core
 
@@ -48,6 +49,25 @@ PRODUCT = ComputeProduct(
     ),
     cpu=4,
     memoryInGigs=16,
+).model_dump_json()
+LINK_UPDATE = IngressUpdateItem(
+    id="41231", update=IngressUpdate(state=IngressState.READY, status="The public link is ready to be used")
+).model_dump_json()
+LINKS = LinkProduct(
+    name="example-ingress",
+    description="Public links such as app-NAME.provider.example.com",
+    price=0,
+    category=ProductCategory(
+        name="example-ingress",
+        provider="example",
+        productType="INGRESS",
+        accountingUnit=AccountingUnit(
+            name="Link", namePlural="Links", floatingPoint=False, displayFrequencySuffix=False
+        ),
+        accountingFrequency="ONCE",
+        freeToUse=True,
+        allowSubAllocations=True,
+    ),
 ).model_dump_json()
 REGISTERED = RegisterItem(
     spec=RegisteredSpecification(
@@ -88,15 +108,21 @@ async def retrieved(client: CoreClient) -> str:
     return (await client.retrieve("54112")).id
 
 
+async def link(client: CoreClient) -> str:
+    return (await client.retrieve_link("41231")).specification.domain
+
+
 async def keys(client: CoreClient) -> list[str]:
     return [key.specification.key for key in await client.ssh_keys("54112") if key.specification]
 
 
 CALLS: Mapping[str, Callable[[CoreClient], Awaitable[Any]]] = {
     "update": lambda client: client.update([UPDATE]),
+    "ingresses/control/update": lambda client: client.update_links([LINK_UPDATE]),
     "chargeCredits": charged,
     "checkCredits": checked,
     "retrieve": retrieved,
+    "ingresses/control/retrieve": link,
     "browseSshKeys": keys,
     "approveConnection": lambda client: client.approve_connection("user"),
     "clearConnection": lambda client: client.clear_connection("user"),
@@ -108,6 +134,7 @@ CALLS: Mapping[str, Callable[[CoreClient], Awaitable[Any]]] = {
     ),
     "checkExistence": lambda client: TodaysCore(client).check_existence(["54112", "54113"]),
     "products/v2": lambda client: TodaysCore(client).register_products([PRODUCT]),
+    "products/v2 (public links)": lambda client: TodaysCore(client).register_products([LINKS]),
     "register": lambda client: TodaysCore(client).register_job(REGISTERED),
     "browse": lambda client: TodaysCore(client).find_job(OUTSIDE),
 }

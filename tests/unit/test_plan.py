@@ -226,10 +226,6 @@ REFUSED = {
         {"specification__resources": [{"type": "license_server", "id": "acme"}]},
         "licence 'acme' is not available",
     ),
-    "a public link": (
-        {"specification__resources": [{"type": "ingress", "id": "7"}]},
-        "the job asks for a public link",
-    ),
     "block storage": (
         {"specification__resources": [{"type": "block_storage", "id": "7"}]},
         "the job asks for block storage",

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from slurm_provider.config import ConfigError, Core, Era, FacadeConfig, load_facade
 from slurm_provider.core import CoreClient, TodaysCore
-from slurm_provider.tracker.registration import Registration, compute_product
+from slurm_provider.tracker.registration import Registration, compute_product, link_product
 from tests.support.standin import CoreStandin, running_core
 from tests.unit.builders import CONFIG, config_file
 
@@ -128,3 +128,31 @@ def test_a_configuration_that_cannot_be_registered_is_refused(
     text: Any = REGISTERING.replace(old, new)
     with pytest.raises(ConfigError, match=mistake):
         config(tmp_path, text)
+
+
+LINKS = """
+[web]
+suffix = ".example.com"
+
+[[public_links]]
+category = "links"
+id = "links"
+suffix = ".example.com"
+"""
+
+
+async def test_public_links_are_registered_beside_the_machines(
+    core: CoreStandin, todays: TodaysCore, tmp_path: Path
+) -> None:
+    await Registration(config(tmp_path, REGISTERING + LINKS), todays).run()
+    [links] = [product for product in await core.products_v2() if product["name"] == "links"]
+    assert (links["type"], links["productType"], links["price"]) == ("ingress", "INGRESS", 0)
+    assert links["category"]["freeToUse"] is True
+    assert links["category"]["accountingUnit"]["namePlural"] == "Links"
+
+
+def test_a_category_of_links_that_core_has_already_can_be_described(tmp_path: Path) -> None:
+    described = '[categories.links]\nunit = "Public link"\nfrequency = "PERIODIC_DAY"\n'
+    configured = config(tmp_path, REGISTERING + LINKS + described)
+    category = link_product(configured.public_links[0], configured).category
+    assert (category.accountingUnit.name, category.accountingFrequency) == ("Public link", "PERIODIC_DAY")

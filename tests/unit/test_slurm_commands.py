@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from slurm_provider.rpc.v1.queue_pb2 import AccountingRecord, LiveJob
+from slurm_provider.slurm.admin_level import SacctmgrShowAdminLevel
 from slurm_provider.slurm.command import Outcome, SlurmCommand, SlurmUnavailable
 from slurm_provider.slurm.limits import SacctmgrShowAssociations, SacctmgrShowQos, ScontrolShowPartition
 from slurm_provider.slurm.sacct import Sacct
@@ -263,3 +264,10 @@ def test_a_step_that_was_killed_for_want_of_memory_shows_in_its_job(
     row = row[:78] + state.rjust(40) + row[118:128] + derived.rjust(8) + row[136:]
     [record] = Sacct(0).parse(Outcome(0, row, ""))
     assert (record.state, record.out_of_memory) == (state, out_of_memory)
+
+
+@pytest.mark.parametrize(("stdout", "level"), [("Operator\n", "Operator"), ("None\n", "None"), ("", "")])
+def test_a_users_admin_level_is_slurms_word_or_nothing(stdout: str, level: str) -> None:
+    assert SacctmgrShowAdminLevel("svc").parse(Outcome(0, stdout, "")) == level
+    with pytest.raises(SlurmUnavailable):
+        SacctmgrShowAdminLevel("svc").parse(Outcome(1, stdout, "sacctmgr: error: slurmdbd is down"))

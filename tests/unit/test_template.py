@@ -23,6 +23,7 @@ UCLOUD: dict[str, object] = {
     "machine": {"cpu": 4, "name": "u 1"},
     "webPort": None,
     "vncPort": 5900,
+    "nodes": 2,
 }
 
 
@@ -119,6 +120,11 @@ def test_interfaces_are_kept_and_leave_no_text() -> None:
         ("{{ 1 / 0 }}", "division by zero"),
         ("{{ script('/opt/x') }}", "runs a script, but this site has none"),
         ("{{ dynamicInterface(0, 'SSH', none, 1) }}", "'SSH', not WEB or VNC"),
+        ("{{ dynamicInterface(0, 'WEB', 'a.b', 1) }}", "named 'a.b'"),
+        ("{{ dynamicInterface(0, 'WEB', 'x' * 31, 1) }}", "up to 30 letters, digits and hyphens"),
+        ("{{ dynamicInterface(2, 'WEB', 'board', 1) }}", "of rank 2, which the job does not have"),
+        ("{{ dynamicInterface(-1, 'WEB', 'board', 1) }}", "of rank -1"),
+        ("{{ dynamicInterface(0, 'WEB', 'board', 65536) }}", "on port 65536, which is not between"),
         ("{% for i in range(10000000) %}{% endfor %}", "Range too big"),
         ("{% for i in range(60000) %}0123456789{% endfor %}", "more than 500000 characters"),
         ("{% macro r() %}{{ r() }}{% endmacro %}{{ r() }}", "recursion"),

@@ -151,7 +151,6 @@ def test_a_value_for_a_parameter_of_unknown_type_is_refused_by_both_names() -> N
     ("parameter_type", "value", "wanted"),
     [
         ("network_ip", {"type": "network", "id": "1"}, "a public IP address"),
-        ("ingress", {"type": "ingress", "id": "1"}, "a public link"),
         ("private_network", {"type": "private_network", "id": "1"}, "a private network"),
     ],
 )
@@ -169,6 +168,11 @@ def test_an_optional_parameter_of_any_type_may_be_left_out(parameter_type: str) 
 
 def test_a_readme_needs_no_value_and_has_none() -> None:
     assert resolved({"type": "readme"}, None) == Values()
+
+
+def test_a_public_link_is_its_id() -> None:
+    link = {"type": "ingress", "id": "41231", "port": 80}
+    assert resolved({"type": "ingress"}, link).texts == {"p": "41231"}
 
 
 def test_a_peer_is_the_hostname_that_the_user_gave_it() -> None:

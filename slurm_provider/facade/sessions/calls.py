@@ -5,11 +5,14 @@ from fastapi import APIRouter, Depends
 from slurm_provider.facade.auth import ActingUser, documented
 from slurm_provider.facade.errors import Refused
 from slurm_provider.facade.services import Services, TheServices
-from slurm_provider.facade.sessions.places import replica_of, web_origin
+from slurm_provider.facade.sessions.places import port_of, replica_of, web_origin
+from slurm_provider.facade.sessions.replicas import MACHINE_PASSWORD_FILE, is_machine, replica_of_job
 from slurm_provider.jobmap import JobMap, JobRow, Session, SessionKind, TooManySessions, UnmappedError
 from slurm_provider.jobmap.sessions import new_secret
 from slurm_provider.launch.errors import LaunchError
 from slurm_provider.launch.paths import local_path
+from slurm_provider.rpc.errors import ClusterUnavailable
+from slurm_provider.rpc.tunnels import TunnelRefused
 from slurm_provider.ucloud.bulk import BulkRequest, BulkResponse
 from slurm_provider.ucloud.sessions import (
     FolderRequest,
@@ -69,20 +72,35 @@ async def _open_vnc(item: SessionRequest, services: Services, user: str | None) 
         jobId=row.job_id,
         rank=item.rank,
         url=f"{services.config.facade.public_url or ''}{path}",
-        password=_vnc_password(item),
+        password=await _vnc_password(item, row, services),
     )
 
 
-def _vnc_password(item: SessionRequest) -> str | None:
+async def _vnc_password(item: SessionRequest, row: JobRow, services: Services) -> str | None:
+    if is_machine(row, services.config):
+        return await _machine_password(row, item.rank, services)
     application = item.job.status.resolvedApplication if item.job.status else None
     vnc = application.invocation.vnc if application and application.invocation else None
     return vnc.password if vnc else None
+
+
+async def _machine_password(row: JobRow, rank: int, services: Services) -> str:
+    """Return the password that a virtual machine's screen was given when it started."""
+    try:
+        replica = replica_of_job(row, rank)
+        password = await services.clusters[row.cluster].tunnels.read(replica, MACHINE_PASSWORD_FILE)
+    except (ClusterUnavailable, TunnelRefused) as error:
+        raise Refused(400, f"the machine's screen cannot be reached just now: {error}") from error
+    if not password.strip():
+        raise Refused(400, "the machine's screen is not there yet; try again in a moment")
+    return password.strip()
 
 
 async def _open_with_job(
     kind: SessionKind, item: SessionRequest, row: JobRow, user: str | None, services: Services
 ) -> str:
     """Note a session with a rank of a job; return its secret."""
+    port = None if kind is SessionKind.SHELL else await port_of(item, services)
     secret = new_secret()
     session = Session(
         kind,
@@ -93,6 +111,7 @@ async def _open_with_job(
         item.rank,
         expires_at=_open_until(services),
         target=item.target,
+        port=port,
     )
     await _note(secret, session, services)
     return secret

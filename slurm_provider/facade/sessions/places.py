@@ -1,10 +1,11 @@
 """What a session is with: a rank of a running job, and the domain on which a browser sees it."""
 
 import re
+from functools import partial
 
 from slurm_provider.facade.errors import Refused
 from slurm_provider.facade.services import Services
-from slurm_provider.jobmap import JobMap, JobRow
+from slurm_provider.jobmap import JobMap, JobRow, Target
 from slurm_provider.ucloud.jobs import JobState
 from slurm_provider.ucloud.sessions import SessionRequest
 
@@ -23,6 +24,22 @@ async def replica_of(item: SessionRequest, services: Services) -> JobRow:
     if item.rank >= row.replicas:
         raise Refused(400, f"the job has no rank {item.rank}: its {row.replicas} ranks begin with 0")
     return row
+
+
+async def port_of(item: SessionRequest, services: Services) -> int | None:
+    """Return the port of the window that is asked for, None for the one that the replica itself has.
+
+    Raise Refused for a window that the job's application has not announced.
+    """
+    find = partial(_target, item.job.id, item.rank, item.sessionType, item.target)
+    found = await services.jobmap.call(find)
+    if found is None and item.target:
+        raise Refused(400, f"the job has no window called '{item.target}' at rank {item.rank}")
+    return (found.port or None) if found else None
+
+
+def _target(job_id: str, rank: int, kind: str, name: str | None, jobmap: JobMap) -> Target | None:
+    return jobmap.targets.find(job_id, rank, kind, name)
 
 
 def web_origin(row: JobRow, rank: int, target: str | None, services: Services) -> str:

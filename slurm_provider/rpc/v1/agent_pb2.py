@@ -25,27 +25,30 @@ _sym_db = _symbol_database.Default()
 from slurm_provider.rpc.v1 import access_pb2 as slurm__provider_dot_rpc_dot_v1_dot_access__pb2
 from slurm_provider.rpc.v1 import shell_pb2 as slurm__provider_dot_rpc_dot_v1_dot_shell__pb2
 from slurm_provider.rpc.v1 import submission_pb2 as slurm__provider_dot_rpc_dot_v1_dot_submission__pb2
+from slurm_provider.rpc.v1 import tunnel_pb2 as slurm__provider_dot_rpc_dot_v1_dot_tunnel__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/agent.proto\x12\x11slurm_provider.v1\x1a\"slurm_provider/rpc/v1/access.proto\x1a!slurm_provider/rpc/v1/shell.proto\x1a&slurm_provider/rpc/v1/submission.proto\"4\n\x0cSpawnRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"S\n\rSpawnResponse\x12\x0f\n\x07refusal\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x12\n\nlocal_user\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"\xc3\x02\n\x0c\x41gentRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06submit\x18\x03 \x01(\x0b\x32 .slurm_provider.v1.SubmitRequestH\x00\x12\x32\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32 .slurm_provider.v1.CancelRequestH\x00\x12J\n\x13set_authorized_keys\x18\n \x01(\x0b\x32+.slurm_provider.v1.SetAuthorizedKeysRequestH\x00\x12;\n\x0b\x63lose_shell\x18\x0c \x01(\x0b\x32$.slurm_provider.v1.CloseShellRequestH\x00\x12\x14\n\x0cstart_before\x18\x05 \x01(\x01\x42\x06\n\x04\x63\x61ll\"\xe4\x02\n\rAgentResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x33\n\x06submit\x18\x02 \x01(\x0b\x32!.slurm_provider.v1.SubmitResponseH\x00\x12\x33\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32!.slurm_provider.v1.CancelResponseH\x00\x12\x11\n\x07\x66\x61ilure\x18\x04 \x01(\tH\x00\x12K\n\x13set_authorized_keys\x18\n \x01(\x0b\x32,.slurm_provider.v1.SetAuthorizedKeysResponseH\x00\x12<\n\x0b\x63lose_shell\x18\x0c \x01(\x0b\x32%.slurm_provider.v1.CloseShellResponseH\x00\x12/\n\x08\x63ommands\x18\x05 \x03(\x0b\x32\x1d.slurm_provider.v1.CommandRunB\x08\n\x06\x61nswer\"c\n\nCommandRun\x12\x0c\n\x04\x61rgv\x18\x01 \x03(\t\x12\x17\n\nreturncode\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x0e\n\x06stderr\x18\x04 \x01(\tB\r\n\x0b_returncode\"Z\n\x12\x41gentStreamRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".slurm_provider.v1.AgentStreamKind*\x8b\x01\n\x0f\x41gentStreamKind\x12!\n\x1d\x41GENT_STREAM_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41GENT_STREAM_KIND_LOGS\x10\x01\x12\x1b\n\x17\x41GENT_STREAM_KIND_SHELL\x10\x02\x12\x1c\n\x18\x41GENT_STREAM_KIND_TUNNEL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/agent.proto\x12\x11slurm_provider.v1\x1a\"slurm_provider/rpc/v1/access.proto\x1a!slurm_provider/rpc/v1/shell.proto\x1a&slurm_provider/rpc/v1/submission.proto\x1a\"slurm_provider/rpc/v1/tunnel.proto\"4\n\x0cSpawnRequest\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"S\n\rSpawnResponse\x12\x0f\n\x07refusal\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x12\n\nlocal_user\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"\x8b\x03\n\x0c\x41gentRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06submit\x18\x03 \x01(\x0b\x32 .slurm_provider.v1.SubmitRequestH\x00\x12\x32\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32 .slurm_provider.v1.CancelRequestH\x00\x12J\n\x13set_authorized_keys\x18\n \x01(\x0b\x32+.slurm_provider.v1.SetAuthorizedKeysRequestH\x00\x12\x46\n\x11read_replica_file\x18\x0b \x01(\x0b\x32).slurm_provider.v1.ReadReplicaFileRequestH\x00\x12;\n\x0b\x63lose_shell\x18\x0c \x01(\x0b\x32$.slurm_provider.v1.CloseShellRequestH\x00\x12\x14\n\x0cstart_before\x18\x05 \x01(\x01\x42\x06\n\x04\x63\x61ll\"\xad\x03\n\rAgentResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x33\n\x06submit\x18\x02 \x01(\x0b\x32!.slurm_provider.v1.SubmitResponseH\x00\x12\x33\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32!.slurm_provider.v1.CancelResponseH\x00\x12\x11\n\x07\x66\x61ilure\x18\x04 \x01(\tH\x00\x12K\n\x13set_authorized_keys\x18\n \x01(\x0b\x32,.slurm_provider.v1.SetAuthorizedKeysResponseH\x00\x12G\n\x11read_replica_file\x18\x0b \x01(\x0b\x32*.slurm_provider.v1.ReadReplicaFileResponseH\x00\x12<\n\x0b\x63lose_shell\x18\x0c \x01(\x0b\x32%.slurm_provider.v1.CloseShellResponseH\x00\x12/\n\x08\x63ommands\x18\x05 \x03(\x0b\x32\x1d.slurm_provider.v1.CommandRunB\x08\n\x06\x61nswer\"c\n\nCommandRun\x12\x0c\n\x04\x61rgv\x18\x01 \x03(\t\x12\x17\n\nreturncode\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x0e\n\x06stderr\x18\x04 \x01(\tB\r\n\x0b_returncode\"Z\n\x12\x41gentStreamRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".slurm_provider.v1.AgentStreamKind\"x\n\x13\x41gentTunnelResponse\x12\x15\n\x0bnot_running\x18\x01 \x01(\tH\x00\x12\x13\n\tnot_ready\x18\x02 \x01(\tH\x00\x12\x13\n\tforbidden\x18\x03 \x01(\tH\x00\x12\x15\n\x0bunavailable\x18\x04 \x01(\tH\x00\x42\t\n\x07refusal*\x8b\x01\n\x0f\x41gentStreamKind\x12!\n\x1d\x41GENT_STREAM_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41GENT_STREAM_KIND_LOGS\x10\x01\x12\x1b\n\x17\x41GENT_STREAM_KIND_SHELL\x10\x02\x12\x1c\n\x18\x41GENT_STREAM_KIND_TUNNEL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'slurm_provider.rpc.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGENTSTREAMKIND']._serialized_start=1185
-  _globals['_AGENTSTREAMKIND']._serialized_end=1324
-  _globals['_SPAWNREQUEST']._serialized_start=167
-  _globals['_SPAWNREQUEST']._serialized_end=219
-  _globals['_SPAWNRESPONSE']._serialized_start=221
-  _globals['_SPAWNRESPONSE']._serialized_end=304
-  _globals['_AGENTREQUEST']._serialized_start=307
-  _globals['_AGENTREQUEST']._serialized_end=630
-  _globals['_AGENTRESPONSE']._serialized_start=633
-  _globals['_AGENTRESPONSE']._serialized_end=989
-  _globals['_COMMANDRUN']._serialized_start=991
-  _globals['_COMMANDRUN']._serialized_end=1090
-  _globals['_AGENTSTREAMREQUEST']._serialized_start=1092
-  _globals['_AGENTSTREAMREQUEST']._serialized_end=1182
+  _globals['_AGENTSTREAMKIND']._serialized_start=1488
+  _globals['_AGENTSTREAMKIND']._serialized_end=1627
+  _globals['_SPAWNREQUEST']._serialized_start=203
+  _globals['_SPAWNREQUEST']._serialized_end=255
+  _globals['_SPAWNRESPONSE']._serialized_start=257
+  _globals['_SPAWNRESPONSE']._serialized_end=340
+  _globals['_AGENTREQUEST']._serialized_start=343
+  _globals['_AGENTREQUEST']._serialized_end=738
+  _globals['_AGENTRESPONSE']._serialized_start=741
+  _globals['_AGENTRESPONSE']._serialized_end=1170
+  _globals['_COMMANDRUN']._serialized_start=1172
+  _globals['_COMMANDRUN']._serialized_end=1271
+  _globals['_AGENTSTREAMREQUEST']._serialized_start=1273
+  _globals['_AGENTSTREAMREQUEST']._serialized_end=1363
+  _globals['_AGENTTUNNELRESPONSE']._serialized_start=1365
+  _globals['_AGENTTUNNELRESPONSE']._serialized_end=1485
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from slurm_provider.rpc.v1 import access_pb2 as _access_pb2
 from slurm_provider.rpc.v1 import shell_pb2 as _shell_pb2
 from slurm_provider.rpc.v1 import submission_pb2 as _submission_pb2
+from slurm_provider.rpc.v1 import tunnel_pb2 as _tunnel_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -110,6 +111,7 @@ class AgentRequest(_message.Message):
     SUBMIT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     SET_AUTHORIZED_KEYS_FIELD_NUMBER: _builtins.int
+    READ_REPLICA_FILE_FIELD_NUMBER: _builtins.int
     CLOSE_SHELL_FIELD_NUMBER: _builtins.int
     START_BEFORE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
@@ -124,6 +126,8 @@ class AgentRequest(_message.Message):
     @_builtins.property
     def set_authorized_keys(self) -> _access_pb2.SetAuthorizedKeysRequest: ...
     @_builtins.property
+    def read_replica_file(self) -> _tunnel_pb2.ReadReplicaFileRequest: ...
+    @_builtins.property
     def close_shell(self) -> _shell_pb2.CloseShellRequest: ...
     def __init__(
         self,
@@ -133,14 +137,15 @@ class AgentRequest(_message.Message):
         submit: _submission_pb2.SubmitRequest | None = ...,
         cancel: _submission_pb2.CancelRequest | None = ...,
         set_authorized_keys: _access_pb2.SetAuthorizedKeysRequest | None = ...,
+        read_replica_file: _tunnel_pb2.ReadReplicaFileRequest | None = ...,
         close_shell: _shell_pb2.CloseShellRequest | None = ...,
         start_before: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "close_shell", b"close_shell", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "close_shell", b"close_shell", "read_replica_file", b"read_replica_file", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "close_shell", b"close_shell", "request_id", b"request_id", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "start_before", b"start_before", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "cancel", b"cancel", "close_shell", b"close_shell", "read_replica_file", b"read_replica_file", "request_id", b"request_id", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "start_before", b"start_before", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["submit", "cancel", "set_authorized_keys", "close_shell"]  # noqa: Y015
+    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["submit", "cancel", "set_authorized_keys", "read_replica_file", "close_shell"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_call) -> _WhichOneofReturnType_call | None: ...
 
@@ -155,6 +160,7 @@ class AgentResponse(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     SET_AUTHORIZED_KEYS_FIELD_NUMBER: _builtins.int
+    READ_REPLICA_FILE_FIELD_NUMBER: _builtins.int
     CLOSE_SHELL_FIELD_NUMBER: _builtins.int
     COMMANDS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
@@ -166,6 +172,8 @@ class AgentResponse(_message.Message):
     def cancel(self) -> _submission_pb2.CancelResponse: ...
     @_builtins.property
     def set_authorized_keys(self) -> _access_pb2.SetAuthorizedKeysResponse: ...
+    @_builtins.property
+    def read_replica_file(self) -> _tunnel_pb2.ReadReplicaFileResponse: ...
     @_builtins.property
     def close_shell(self) -> _shell_pb2.CloseShellResponse: ...
     @_builtins.property
@@ -180,14 +188,15 @@ class AgentResponse(_message.Message):
         cancel: _submission_pb2.CancelResponse | None = ...,
         failure: _builtins.str = ...,
         set_authorized_keys: _access_pb2.SetAuthorizedKeysResponse | None = ...,
+        read_replica_file: _tunnel_pb2.ReadReplicaFileResponse | None = ...,
         close_shell: _shell_pb2.CloseShellResponse | None = ...,
         commands: _abc.Iterable[Global___CommandRun] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "close_shell", b"close_shell", "failure", b"failure", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "close_shell", b"close_shell", "failure", b"failure", "read_replica_file", b"read_replica_file", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "close_shell", b"close_shell", "commands", b"commands", "failure", b"failure", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "close_shell", b"close_shell", "commands", b"commands", "failure", b"failure", "read_replica_file", b"read_replica_file", "sequence", b"sequence", "set_authorized_keys", b"set_authorized_keys", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["submit", "cancel", "failure", "set_authorized_keys", "close_shell"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["submit", "cancel", "failure", "set_authorized_keys", "read_replica_file", "close_shell"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -251,3 +260,41 @@ class AgentStreamRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AgentStreamRequest: _TypeAlias = AgentStreamRequest  # noqa: Y015
+
+@_typing.final
+class AgentTunnelResponse(_message.Message):
+    """The agent's answer to an OpenTunnelRequest: one message; the connected socket
+    travels with its first byte when it says nothing else.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOT_RUNNING_FIELD_NUMBER: _builtins.int
+    NOT_READY_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    not_running: _builtins.str
+    """The job does not run, or not as this user's."""
+    not_ready: _builtins.str
+    """Nothing listens there yet."""
+    forbidden: _builtins.str
+    """What listens there is not the job's."""
+    unavailable: _builtins.str
+    """Slurm or the node gave no answer."""
+    def __init__(
+        self,
+        *,
+        not_running: _builtins.str = ...,
+        not_ready: _builtins.str = ...,
+        forbidden: _builtins.str = ...,
+        unavailable: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forbidden", b"forbidden", "not_ready", b"not_ready", "not_running", b"not_running", "refusal", b"refusal", "unavailable", b"unavailable"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forbidden", b"forbidden", "not_ready", b"not_ready", "not_running", b"not_running", "refusal", b"refusal", "unavailable", b"unavailable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_refusal: _TypeAlias = _typing.Literal["not_running", "not_ready", "forbidden", "unavailable"]  # noqa: Y015
+    _WhichOneofArgType_refusal: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_refusal) -> _WhichOneofReturnType_refusal | None: ...
+
+Global___AgentTunnelResponse: _TypeAlias = AgentTunnelResponse  # noqa: Y015

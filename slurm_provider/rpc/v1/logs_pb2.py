@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n slurm_provider/rpc/v1/logs.proto\x12\x11slurm_provider.v1\"p\n\rFollowRequest\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.slurm_provider.v1.LogFilesH\x00\x12)\n\x05\x64rain\x18\x02 \x01(\x0b\x32\x18.slurm_provider.v1.DrainH\x00\x42\x06\n\x04step\"\x07\n\x05\x44rain\"s\n\x08LogFiles\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\x12\x10\n\x08replicas\x18\x03 \x01(\r\x12\x31\n\tpositions\x18\x04 \x03(\x0b\x32\x1e.slurm_provider.v1.LogPosition\"Y\n\x0bLogPosition\x12\x0c\n\x04rank\x18\x01 \x01(\r\x12,\n\x06source\x18\x02 \x01(\x0e\x32\x1c.slurm_provider.v1.LogSource\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"d\n\x08LogChunk\x12\x0c\n\x04rank\x18\x01 \x01(\r\x12,\n\x06source\x18\x02 \x01(\x0e\x32\x1c.slurm_provider.v1.LogSource\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c*U\n\tLogSource\x12\x1a\n\x16LOG_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11LOG_SOURCE_STDOUT\x10\x01\x12\x15\n\x11LOG_SOURCE_STDERR\x10\x02\x32Y\n\nLogService\x12K\n\x06\x46ollow\x12 .slurm_provider.v1.FollowRequest\x1a\x1b.slurm_provider.v1.LogChunk(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n slurm_provider/rpc/v1/logs.proto\x12\x11slurm_provider.v1\"p\n\rFollowRequest\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.slurm_provider.v1.LogFilesH\x00\x12)\n\x05\x64rain\x18\x02 \x01(\x0b\x32\x18.slurm_provider.v1.DrainH\x00\x42\x06\n\x04step\"\x07\n\x05\x44rain\"s\n\x08LogFiles\x12\x12\n\nlocal_user\x18\x01 \x01(\t\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\x12\x10\n\x08replicas\x18\x03 \x01(\r\x12\x31\n\tpositions\x18\x04 \x03(\x0b\x32\x1e.slurm_provider.v1.LogPosition\"i\n\x0bLogPosition\x12\x0c\n\x04rank\x18\x01 \x01(\r\x12,\n\x06source\x18\x02 \x01(\x0e\x32\x1c.slurm_provider.v1.LogSource\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\x0c\"t\n\x08LogChunk\x12\x0c\n\x04rank\x18\x01 \x01(\r\x12,\n\x06source\x18\x02 \x01(\x0e\x32\x1c.slurm_provider.v1.LogSource\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0e\n\x06\x61t_end\x18\x05 \x01(\x08*U\n\tLogSource\x12\x1a\n\x16LOG_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11LOG_SOURCE_STDOUT\x10\x01\x12\x15\n\x11LOG_SOURCE_STDERR\x10\x02\x32Y\n\nLogService\x12K\n\x06\x46ollow\x12 .slurm_provider.v1.FollowRequest\x1a\x1b.slurm_provider.v1.LogChunk(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'slurm_provider.rpc.v1.logs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGSOURCE']._serialized_start=488
-  _globals['_LOGSOURCE']._serialized_end=573
+  _globals['_LOGSOURCE']._serialized_start=520
+  _globals['_LOGSOURCE']._serialized_end=605
   _globals['_FOLLOWREQUEST']._serialized_start=55
   _globals['_FOLLOWREQUEST']._serialized_end=167
   _globals['_DRAIN']._serialized_start=169
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGFILES']._serialized_start=178
   _globals['_LOGFILES']._serialized_end=293
   _globals['_LOGPOSITION']._serialized_start=295
-  _globals['_LOGPOSITION']._serialized_end=384
-  _globals['_LOGCHUNK']._serialized_start=386
-  _globals['_LOGCHUNK']._serialized_end=486
-  _globals['_LOGSERVICE']._serialized_start=575
-  _globals['_LOGSERVICE']._serialized_end=664
+  _globals['_LOGPOSITION']._serialized_end=400
+  _globals['_LOGCHUNK']._serialized_start=402
+  _globals['_LOGCHUNK']._serialized_end=518
+  _globals['_LOGSERVICE']._serialized_start=607
+  _globals['_LOGSERVICE']._serialized_end=696
 # @@protoc_insertion_point(module_scope)

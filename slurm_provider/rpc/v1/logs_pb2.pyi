@@ -118,20 +118,26 @@ class LogPosition(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     source: Global___LogSource.ValueType
     offset: _builtins.int
     """Bytes of the file that are left out."""
+    before: _builtins.bytes
+    """The last bytes that were left out: where the file holds others there, it began
+    anew and is read from its beginning.
+    """
     def __init__(
         self,
         *,
         rank: _builtins.int = ...,
         source: Global___LogSource.ValueType = ...,
         offset: _builtins.int = ...,
+        before: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "rank", b"rank", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "offset", b"offset", "rank", b"rank", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -145,11 +151,14 @@ class LogChunk(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    AT_END_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     source: Global___LogSource.ValueType
     offset: _builtins.int
     """Where in the file `data` begins. Less than what was read before: the file began anew."""
     data: _builtins.bytes
+    at_end: _builtins.bool
+    """Said alone, after a `drain` and everything else: without it the stream broke off."""
     def __init__(
         self,
         *,
@@ -157,10 +166,11 @@ class LogChunk(_message.Message):
         source: Global___LogSource.ValueType = ...,
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        at_end: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "offset", b"offset", "rank", b"rank", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_end", b"at_end", "data", b"data", "offset", b"offset", "rank", b"rank", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,41 +24,45 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/queue.proto\x12\x11slurm_provider.v1\"#\n\x13ListLiveJobsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x08LiveJobs\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.slurm_provider.v1.LiveJob\"\x85\x02\n\x07LiveJob\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12\x11\n\tpartition\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x11\n\tnode_list\x18\t \x01(\t\x12\x13\n\x0bsubmit_time\x18\n \x01(\x03\x12\x12\n\nstart_time\x18\x0b \x01(\x03\x12\x1a\n\x12time_limit_seconds\x18\x0c \x01(\x03\x12\x0e\n\x06\x66older\x18\r \x01(\t\x12\x10\n\x08restarts\x18\x14 \x01(\r\"G\n\x15ListAccountingRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12\x11\n\tslurm_ids\x18\x02 \x03(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x11\x41\x63\x63ountingRecords\x12\x34\n\x07records\x18\x01 \x03(\x0b\x32#.slurm_provider.v1.AccountingRecord\"\xcd\x02\n\x10\x41\x63\x63ountingRecord\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tpartition\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x1d\n\x10\x63\x61ncelled_by_uid\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x13\n\x0b\x65xit_signal\x18\t \x01(\x05\x12\x11\n\tnode_list\x18\n \x01(\t\x12\x13\n\x0bsubmit_time\x18\x0b \x01(\x03\x12\x12\n\nstart_time\x18\x0c \x01(\x03\x12\x10\n\x08\x65nd_time\x18\r \x01(\x03\x12\x17\n\x0f\x65lapsed_seconds\x18\x0e \x01(\x03\x12\x15\n\rout_of_memory\x18\x14 \x01(\x08\x42\x13\n\x11_cancelled_by_uid\"\x12\n\x10ListNodesRequest\"/\n\x05Nodes\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.slurm_provider.v1.Node\"\xa5\x01\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x03(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08\x12\x0c\n\x04\x63pus\x18\x04 \x01(\r\x12\x13\n\x0b\x63pus_in_use\x18\x05 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x06 \x01(\x04\x12\x1b\n\x13memory_in_use_bytes\x18\x07 \x01(\x04\x12\x12\n\ntakes_jobs\x18\x08 \x01(\x08\"\x12\n\x10GetLimitsRequest\"\xa1\x01\n\x06Limits\x12\x36\n\npartitions\x18\x01 \x03(\x0b\x32\".slurm_provider.v1.PartitionLimits\x12)\n\x03qos\x18\x02 \x03(\x0b\x32\x1c.slurm_provider.v1.QosLimits\x12\x34\n\x0c\x61ssociations\x18\x03 \x03(\x0b\x32\x1e.slurm_provider.v1.Association\"\x9d\x01\n\x0fPartitionLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_time_seconds\x18\x02 \x01(\r\x12\x11\n\tmax_nodes\x18\x03 \x01(\r\x12\x13\n\x0btotal_nodes\x18\x04 \x01(\r\x12\x16\n\x0e\x61llow_accounts\x18\x05 \x03(\t\x12\x11\n\tallow_qos\x18\x06 \x03(\t\x12\x0f\n\x07stopped\x18\x07 \x01(\x08\"]\n\tQosLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_wall_seconds\x18\x02 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x03 \x01(\r\x12\r\n\x05\x66lags\x18\x04 \x03(\t\"\x81\x01\n\x0b\x41ssociation\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12\x0b\n\x03qos\x18\x04 \x03(\t\x12\x18\n\x10max_wall_seconds\x18\x05 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x06 \x01(\r2\xe4\x02\n\x0cQueueService\x12U\n\x0cListLiveJobs\x12&.slurm_provider.v1.ListLiveJobsRequest\x1a\x1b.slurm_provider.v1.LiveJobs0\x01\x12\x62\n\x0eListAccounting\x12(.slurm_provider.v1.ListAccountingRequest\x1a$.slurm_provider.v1.AccountingRecords0\x01\x12L\n\tListNodes\x12#.slurm_provider.v1.ListNodesRequest\x1a\x18.slurm_provider.v1.Nodes0\x01\x12K\n\tGetLimits\x12#.slurm_provider.v1.GetLimitsRequest\x1a\x19.slurm_provider.v1.Limitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!slurm_provider/rpc/v1/queue.proto\x12\x11slurm_provider.v1\"\x13\n\x11\x43heckSightRequest\"(\n\x12\x43heckSightResponse\x12\x12\n\nimpairment\x18\x01 \x01(\t\"#\n\x13ListLiveJobsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x08LiveJobs\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.slurm_provider.v1.LiveJob\"\x85\x02\n\x07LiveJob\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12\x11\n\tpartition\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x11\n\tnode_list\x18\t \x01(\t\x12\x13\n\x0bsubmit_time\x18\n \x01(\x03\x12\x12\n\nstart_time\x18\x0b \x01(\x03\x12\x1a\n\x12time_limit_seconds\x18\x0c \x01(\x03\x12\x0e\n\x06\x66older\x18\r \x01(\t\x12\x10\n\x08restarts\x18\x14 \x01(\r\"G\n\x15ListAccountingRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12\x11\n\tslurm_ids\x18\x02 \x03(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x11\x41\x63\x63ountingRecords\x12\x34\n\x07records\x18\x01 \x03(\x0b\x32#.slurm_provider.v1.AccountingRecord\"\xcd\x02\n\x10\x41\x63\x63ountingRecord\x12\x10\n\x08slurm_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tpartition\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x1d\n\x10\x63\x61ncelled_by_uid\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x13\n\x0b\x65xit_signal\x18\t \x01(\x05\x12\x11\n\tnode_list\x18\n \x01(\t\x12\x13\n\x0bsubmit_time\x18\x0b \x01(\x03\x12\x12\n\nstart_time\x18\x0c \x01(\x03\x12\x10\n\x08\x65nd_time\x18\r \x01(\x03\x12\x17\n\x0f\x65lapsed_seconds\x18\x0e \x01(\x03\x12\x15\n\rout_of_memory\x18\x14 \x01(\x08\x42\x13\n\x11_cancelled_by_uid\"\x12\n\x10ListNodesRequest\"/\n\x05Nodes\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.slurm_provider.v1.Node\"\xa5\x01\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x03(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08\x12\x0c\n\x04\x63pus\x18\x04 \x01(\r\x12\x13\n\x0b\x63pus_in_use\x18\x05 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x06 \x01(\x04\x12\x1b\n\x13memory_in_use_bytes\x18\x07 \x01(\x04\x12\x12\n\ntakes_jobs\x18\x08 \x01(\x08\"\x12\n\x10GetLimitsRequest\"\xa1\x01\n\x06Limits\x12\x36\n\npartitions\x18\x01 \x03(\x0b\x32\".slurm_provider.v1.PartitionLimits\x12)\n\x03qos\x18\x02 \x03(\x0b\x32\x1c.slurm_provider.v1.QosLimits\x12\x34\n\x0c\x61ssociations\x18\x03 \x03(\x0b\x32\x1e.slurm_provider.v1.Association\"\x9d\x01\n\x0fPartitionLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_time_seconds\x18\x02 \x01(\r\x12\x11\n\tmax_nodes\x18\x03 \x01(\r\x12\x13\n\x0btotal_nodes\x18\x04 \x01(\r\x12\x16\n\x0e\x61llow_accounts\x18\x05 \x03(\t\x12\x11\n\tallow_qos\x18\x06 \x03(\t\x12\x0f\n\x07stopped\x18\x07 \x01(\x08\"]\n\tQosLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10max_wall_seconds\x18\x02 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x03 \x01(\r\x12\r\n\x05\x66lags\x18\x04 \x03(\t\"\x81\x01\n\x0b\x41ssociation\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12\x0b\n\x03qos\x18\x04 \x03(\t\x12\x18\n\x10max_wall_seconds\x18\x05 \x01(\r\x12\x19\n\x11max_nodes_per_job\x18\x06 \x01(\r2\xbf\x03\n\x0cQueueService\x12U\n\x0cListLiveJobs\x12&.slurm_provider.v1.ListLiveJobsRequest\x1a\x1b.slurm_provider.v1.LiveJobs0\x01\x12\x62\n\x0eListAccounting\x12(.slurm_provider.v1.ListAccountingRequest\x1a$.slurm_provider.v1.AccountingRecords0\x01\x12L\n\tListNodes\x12#.slurm_provider.v1.ListNodesRequest\x1a\x18.slurm_provider.v1.Nodes0\x01\x12K\n\tGetLimits\x12#.slurm_provider.v1.GetLimitsRequest\x1a\x19.slurm_provider.v1.Limits\x12Y\n\nCheckSight\x12$.slurm_provider.v1.CheckSightRequest\x1a%.slurm_provider.v1.CheckSightResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'slurm_provider.rpc.v1.queue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTLIVEJOBSREQUEST']._serialized_start=56
-  _globals['_LISTLIVEJOBSREQUEST']._serialized_end=91
-  _globals['_LIVEJOBS']._serialized_start=93
-  _globals['_LIVEJOBS']._serialized_end=145
-  _globals['_LIVEJOB']._serialized_start=148
-  _globals['_LIVEJOB']._serialized_end=409
-  _globals['_LISTACCOUNTINGREQUEST']._serialized_start=411
-  _globals['_LISTACCOUNTINGREQUEST']._serialized_end=482
-  _globals['_ACCOUNTINGRECORDS']._serialized_start=484
-  _globals['_ACCOUNTINGRECORDS']._serialized_end=557
-  _globals['_ACCOUNTINGRECORD']._serialized_start=560
-  _globals['_ACCOUNTINGRECORD']._serialized_end=893
-  _globals['_LISTNODESREQUEST']._serialized_start=895
-  _globals['_LISTNODESREQUEST']._serialized_end=913
-  _globals['_NODES']._serialized_start=915
-  _globals['_NODES']._serialized_end=962
-  _globals['_NODE']._serialized_start=965
-  _globals['_NODE']._serialized_end=1130
-  _globals['_GETLIMITSREQUEST']._serialized_start=1132
-  _globals['_GETLIMITSREQUEST']._serialized_end=1150
-  _globals['_LIMITS']._serialized_start=1153
-  _globals['_LIMITS']._serialized_end=1314
-  _globals['_PARTITIONLIMITS']._serialized_start=1317
-  _globals['_PARTITIONLIMITS']._serialized_end=1474
-  _globals['_QOSLIMITS']._serialized_start=1476
-  _globals['_QOSLIMITS']._serialized_end=1569
-  _globals['_ASSOCIATION']._serialized_start=1572
-  _globals['_ASSOCIATION']._serialized_end=1701
-  _globals['_QUEUESERVICE']._serialized_start=1704
-  _globals['_QUEUESERVICE']._serialized_end=2060
+  _globals['_CHECKSIGHTREQUEST']._serialized_start=56
+  _globals['_CHECKSIGHTREQUEST']._serialized_end=75
+  _globals['_CHECKSIGHTRESPONSE']._serialized_start=77
+  _globals['_CHECKSIGHTRESPONSE']._serialized_end=117
+  _globals['_LISTLIVEJOBSREQUEST']._serialized_start=119
+  _globals['_LISTLIVEJOBSREQUEST']._serialized_end=154
+  _globals['_LIVEJOBS']._serialized_start=156
+  _globals['_LIVEJOBS']._serialized_end=208
+  _globals['_LIVEJOB']._serialized_start=211
+  _globals['_LIVEJOB']._serialized_end=472
+  _globals['_LISTACCOUNTINGREQUEST']._serialized_start=474
+  _globals['_LISTACCOUNTINGREQUEST']._serialized_end=545
+  _globals['_ACCOUNTINGRECORDS']._serialized_start=547
+  _globals['_ACCOUNTINGRECORDS']._serialized_end=620
+  _globals['_ACCOUNTINGRECORD']._serialized_start=623
+  _globals['_ACCOUNTINGRECORD']._serialized_end=956
+  _globals['_LISTNODESREQUEST']._serialized_start=958
+  _globals['_LISTNODESREQUEST']._serialized_end=976
+  _globals['_NODES']._serialized_start=978
+  _globals['_NODES']._serialized_end=1025
+  _globals['_NODE']._serialized_start=1028
+  _globals['_NODE']._serialized_end=1193
+  _globals['_GETLIMITSREQUEST']._serialized_start=1195
+  _globals['_GETLIMITSREQUEST']._serialized_end=1213
+  _globals['_LIMITS']._serialized_start=1216
+  _globals['_LIMITS']._serialized_end=1377
+  _globals['_PARTITIONLIMITS']._serialized_start=1380
+  _globals['_PARTITIONLIMITS']._serialized_end=1537
+  _globals['_QOSLIMITS']._serialized_start=1539
+  _globals['_QOSLIMITS']._serialized_end=1632
+  _globals['_ASSOCIATION']._serialized_start=1635
+  _globals['_ASSOCIATION']._serialized_end=1764
+  _globals['_QUEUESERVICE']._serialized_start=1767
+  _globals['_QUEUESERVICE']._serialized_end=2214
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,41 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class CheckSightRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSightRequest: _TypeAlias = CheckSightRequest  # noqa: Y015
+
+@_typing.final
+class CheckSightResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPAIRMENT_FIELD_NUMBER: _builtins.int
+    impairment: _builtins.str
+    """Why jobs may be hidden; empty when none can be."""
+    def __init__(
+        self,
+        *,
+        impairment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["impairment", b"impairment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSightResponse: _TypeAlias = CheckSightResponse  # noqa: Y015
+
+@_typing.final
 class ListLiveJobsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

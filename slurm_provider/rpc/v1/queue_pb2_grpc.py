@@ -56,6 +56,11 @@ class QueueServiceStub:
                 request_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.GetLimitsRequest.SerializeToString,
                 response_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.Limits.FromString,
                 _registered_method=True)
+        self.CheckSight = channel.unary_unary(
+                '/slurm_provider.v1.QueueService/CheckSight',
+                request_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.CheckSightRequest.SerializeToString,
+                response_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.CheckSightResponse.FromString,
+                _registered_method=True)
 
 
 class QueueServiceServicer:
@@ -91,6 +96,14 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckSight(self, request, context):
+        """Whether the lists above hold every job: under Slurm's PrivateData they hold
+        only what the operator identity may see, and say nothing of the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueueServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +126,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.GetLimits,
                     request_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.GetLimitsRequest.FromString,
                     response_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.Limits.SerializeToString,
+            ),
+            'CheckSight': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckSight,
+                    request_deserializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.CheckSightRequest.FromString,
+                    response_serializer=slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.CheckSightResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +243,33 @@ class QueueService:
             '/slurm_provider.v1.QueueService/GetLimits',
             slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.GetLimitsRequest.SerializeToString,
             slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.Limits.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckSight(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/slurm_provider.v1.QueueService/CheckSight',
+            slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.CheckSightRequest.SerializeToString,
+            slurm__provider_dot_rpc_dot_v1_dot_queue__pb2.CheckSightResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class QueueServiceStub:
     """What each node has, and how much of it is in use."""
     GetLimits: _grpc.UnaryUnaryMultiCallable[_queue_pb2.GetLimitsRequest, _queue_pb2.Limits]
     """What partitions, QOS and associations allow."""
+    CheckSight: _grpc.UnaryUnaryMultiCallable[_queue_pb2.CheckSightRequest, _queue_pb2.CheckSightResponse]
+    """Whether the lists above hold every job: under Slurm's PrivateData they hold
+    only what the operator identity may see, and say nothing of the rest.
+    """
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
@@ -59,6 +63,10 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """What each node has, and how much of it is in use."""
     GetLimits: _aio.UnaryUnaryMultiCallable[_queue_pb2.GetLimitsRequest, _queue_pb2.Limits]  # type: ignore[assignment]
     """What partitions, QOS and associations allow."""
+    CheckSight: _aio.UnaryUnaryMultiCallable[_queue_pb2.CheckSightRequest, _queue_pb2.CheckSightResponse]  # type: ignore[assignment]
+    """Whether the lists above hold every job: under Slurm's PrivateData they hold
+    only what the operator identity may see, and say nothing of the rest.
+    """
 
 class QueueServiceServicer:
     """What Slurm knows, read by the operator identity. A stream that ends without
@@ -92,5 +100,14 @@ class QueueServiceServicer:
         context: _ServicerContext,
     ) -> _typing.Union[_queue_pb2.Limits, _abc.Awaitable[_queue_pb2.Limits]]:
         """What partitions, QOS and associations allow."""
+
+    def CheckSight(
+        self,
+        request: _queue_pb2.CheckSightRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.CheckSightResponse, _abc.Awaitable[_queue_pb2.CheckSightResponse]]:
+        """Whether the lists above hold every job: under Slurm's PrivateData they hold
+        only what the operator identity may see, and say nothing of the rest.
+        """
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

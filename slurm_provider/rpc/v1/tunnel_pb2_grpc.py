@@ -54,7 +54,8 @@ class TunnelServiceServicer:
     def Open(self, request, context):
         """Makes one connection, and returns a ticket that is good for it once, on the
         relay beside this service's own address. NOT_FOUND: the job does not run.
-        FAILED_PRECONDITION: nothing that belongs to the job's user listens there yet.
+        FAILED_PRECONDITION: nothing listens there yet. PERMISSION_DENIED: what listens
+        there belongs to somebody else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,8 @@ class TunnelServiceStub:
     Open: _grpc.UnaryUnaryMultiCallable[_tunnel_pb2.OpenTunnelRequest, _tunnel_pb2.OpenTunnelResponse]
     """Makes one connection, and returns a ticket that is good for it once, on the
     relay beside this service's own address. NOT_FOUND: the job does not run.
-    FAILED_PRECONDITION: nothing that belongs to the job's user listens there yet.
+    FAILED_PRECONDITION: nothing listens there yet. PERMISSION_DENIED: what listens
+    there belongs to somebody else.
     """
     ReadReplicaFile: _grpc.UnaryUnaryMultiCallable[_tunnel_pb2.ReadReplicaFileRequest, _tunnel_pb2.ReadReplicaFileResponse]
     """Returns what a replica has written into one of its small files."""
@@ -49,7 +50,8 @@ class TunnelServiceAsyncStub(TunnelServiceStub):
     Open: _aio.UnaryUnaryMultiCallable[_tunnel_pb2.OpenTunnelRequest, _tunnel_pb2.OpenTunnelResponse]  # type: ignore[assignment]
     """Makes one connection, and returns a ticket that is good for it once, on the
     relay beside this service's own address. NOT_FOUND: the job does not run.
-    FAILED_PRECONDITION: nothing that belongs to the job's user listens there yet.
+    FAILED_PRECONDITION: nothing listens there yet. PERMISSION_DENIED: what listens
+    there belongs to somebody else.
     """
     ReadReplicaFile: _aio.UnaryUnaryMultiCallable[_tunnel_pb2.ReadReplicaFileRequest, _tunnel_pb2.ReadReplicaFileResponse]  # type: ignore[assignment]
     """Returns what a replica has written into one of its small files."""
@@ -64,7 +66,8 @@ class TunnelServiceServicer:
     ) -> _typing.Union[_tunnel_pb2.OpenTunnelResponse, _abc.Awaitable[_tunnel_pb2.OpenTunnelResponse]]:
         """Makes one connection, and returns a ticket that is good for it once, on the
         relay beside this service's own address. NOT_FOUND: the job does not run.
-        FAILED_PRECONDITION: nothing that belongs to the job's user listens there yet.
+        FAILED_PRECONDITION: nothing listens there yet. PERMISSION_DENIED: what listens
+        there belongs to somebody else.
         """
 
     def ReadReplicaFile(

@@ -8,15 +8,19 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .door import Door
 from .enduser import EndUserApi
+from .linkapi import LinkApi
+from .log_sockets import LogSockets
+from .pages import page_routes
 from .provider import ProviderClient
 from .receive import receive
 from .restarts import Restarts
 from .sharing import Sharing
+from .user_socket import UserSocket
 from .wire import CoreError, JsonObject
 from .world import World
 
@@ -27,6 +31,7 @@ _EVERY_METHOD = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 def create_app(world: World) -> ASGIApp:
     """The application that plays this world."""
     provider = ProviderClient(world)
+    log_sockets = LogSockets(world)
     end_user = EndUserApi(world, provider)
     sharing = Sharing(world, provider, end_user)
     restarts = Restarts(world, end_user)
@@ -45,9 +50,13 @@ def create_app(world: World) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        await log_sockets.close()
         await provider.close()
 
-    routes = [*_user_routes(world, end_user, sharing), *_door_routes(door)]
+    links = LinkApi(world, provider)
+    routes: list[BaseRoute] = [*_user_routes(world, end_user, sharing), *_link_routes(world, links)]
+    routes += [*_door_routes(door), *page_routes()]
+    routes.append(WebSocketRoute("/api/jobs", UserSocket(world, log_sockets).serve))
     routes.append(Route("/{path:path}", from_provider, methods=_EVERY_METHOD))
     app = Starlette(routes=routes, exception_handlers={CoreError: refuse}, lifespan=lifespan)
     return collapse_slashes(app)
@@ -75,10 +84,40 @@ def collapse_slashes(app: ASGIApp) -> ASGIApp:
     return collapsed
 
 
+def _claims(world: World, request: Request) -> JsonObject:
+    found = world.keys.user_of(request.headers.get("authorization"))
+    return found | {"project": request.headers.get("project") or found.get("project")}
+
+
+def _link_routes(world: World, api: LinkApi) -> list[Route]:
+    async def products(request: Request) -> Response:
+        _claims(world, request)
+        return JSONResponse(await api.products())
+
+    async def create(request: Request) -> Response:
+        return JSONResponse(await api.create(_claims(world, request), await _json(request)))
+
+    async def delete(request: Request) -> Response:
+        return JSONResponse(await api.delete(_claims(world, request), await _json(request)))
+
+    async def retrieve(request: Request) -> Response:
+        return JSONResponse(api.retrieve(_claims(world, request), request.query_params))
+
+    async def browse(request: Request) -> Response:
+        return JSONResponse(api.browse(_claims(world, request), request.query_params))
+
+    return [
+        Route("/api/ingresses", create, methods=["POST"]),
+        Route("/api/ingresses", delete, methods=["DELETE"]),
+        Route("/api/ingresses/retrieve", retrieve),
+        Route("/api/ingresses/browse", browse),
+        Route("/api/ingresses/retrieveProducts", products),
+    ]
+
+
 def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]:
     def claims(request: Request) -> JsonObject:
-        found = world.keys.user_of(request.headers.get("authorization"))
-        return found | {"project": request.headers.get("project") or found.get("project")}
+        return _claims(world, request)
 
     async def applications(request: Request) -> Response:
         claims(request)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .jobs import unknown_keys
 from .ledger import Charge
+from .links import breaches
 from .views import browse_jobs, show_job
 from .wire import FINAL_STATES, CoreError, Era, JsonObject, items_of, page, text
 from .world import World
@@ -127,6 +128,27 @@ def _username(call: Call) -> str:
     return text(call.body if isinstance(call.body, dict) else {}, "username")
 
 
+def update_links(world: World, call: Call) -> JsonObject:
+    """New states of public links; the whole batch or nothing."""
+    items = items_of(call.body)
+    world.links.update(items)
+    for item in items:
+        for what in breaches(item["update"]):
+            world.journal.violation(what, call.path, item["update"])
+    return {}
+
+
+def retrieve_link(world: World, call: Call) -> JsonObject:
+    """One public link by `id`."""
+    return world.links.get(call.query.get("id"))
+
+
+def browse_links(world: World, call: Call) -> JsonObject:
+    """Public links of this provider, a page at a time."""
+    rows = [world.links.get(link_id) for link_id in world.links.rows]
+    return page(rows, int(call.query.get("itemsPerPage") or 50), int(call.query.get("next") or 0))
+
+
 REFRESH_PATH = "/auth/providers/refresh"
 
 CALLS: dict[tuple[str, str], Handler] = {
@@ -137,6 +159,9 @@ CALLS: dict[tuple[str, str], Handler] = {
     ("GET", "/api/jobs/control/retrieve"): retrieve,
     ("GET", "/api/jobs/control/browse"): browse,
     ("POST", "/api/jobs/control/browseSshKeys"): browse_ssh_keys,
+    ("POST", "/api/ingresses/control/update"): update_links,
+    ("GET", "/api/ingresses/control/retrieve"): retrieve_link,
+    ("GET", "/api/ingresses/control/browse"): browse_links,
     ("POST", "/api/providers/integration/control/approveConnection"): connected,
     ("POST", "/api/providers/integration/control/clearConnection"): disconnected,
 }

@@ -56,7 +56,7 @@ class EndUserApi:
         products = [
             product_v2(product)
             for product in self._world.catalogue.products.values()
-            if product.get("productType", "COMPUTE") == "COMPUTE"
+            if product.get("productType", "COMPUTE") in ("COMPUTE", "INGRESS")
             and provider in (None, product["category"]["provider"])
         ]
         return page(products, int(query.get("itemsPerPage") or 50), int(query.get("next") or 0))

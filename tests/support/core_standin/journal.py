@@ -52,6 +52,11 @@ class Journal:
         except TimeoutError:
             return None
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds, which is asked after each call received."""
+        async with self._news:
+            await self._news.wait_for(holds)
+
 
 def path_matches(path: str, wanted: str | None) -> bool:
     """Whether a path is the wanted one or ends with it, in whole segments (`control/update`, `update`)."""

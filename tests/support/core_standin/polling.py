@@ -24,6 +24,21 @@ async def poll_support(world: World, provider: ProviderClient) -> None:
             world.journal.violation("support for a product that is not registered", "/".join(key))
 
 
+async def poll_links(world: World, provider: ProviderClient) -> None:
+    """Renew the domains of the provider's products of public links, likewise."""
+    answer = await provider.call("GET", "ingresses/retrieveProducts")
+    world.link_support = {}
+    for support in provider.expect(answer)["responses"]:
+        key = _key(support)
+        product = world.catalogue.products.get(key)
+        if product is None or product.get("productType") != "INGRESS":
+            world.journal.violation("support for a product of links that is not registered", "/".join(key))
+        elif not all(isinstance(support.get(name), str) for name in ("domainPrefix", "domainSuffix")):
+            world.journal.violation("a product of links without prefix or suffix", "/".join(key), support)
+        else:
+            world.link_support[key] = support
+
+
 async def poll_everything(provider: ProviderClient) -> dict[str, JsonObject]:
     """One round of today's polling: the manifest and all six kinds of products, by path."""
     paths = ["integration/retrieveManifest", "jobs/retrieveProducts"]

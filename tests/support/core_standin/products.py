@@ -10,8 +10,9 @@ def product_v2(product: JsonObject) -> JsonObject:
     if "accountingUnit" in product["category"]:
         return product
     frequency = str(product.get("unitOfPrice", "")).partition("_PER_")[2] or "MINUTE"
+    kind = product.get("productType", "COMPUTE")
     category = product["category"] | {
-        "productType": "COMPUTE",
+        "productType": kind,
         "accountingUnit": {
             "name": "DKK",
             "namePlural": "DKK",
@@ -24,11 +25,11 @@ def product_v2(product: JsonObject) -> JsonObject:
     }
     sizes = ("cpu", "cpuModel", "memoryInGigs", "memoryModel", "gpu", "gpuModel")
     return {
-        "type": "compute",
+        "type": kind.lower(),
         "category": category,
         "name": product["name"],
         "description": product.get("description", ""),
-        "productType": "COMPUTE",
+        "productType": kind,
         "price": product.get("pricePerUnit", 0),
         "hiddenInGrantApplications": product.get("hiddenInGrantApplications", False),
         "fraction": {"numerator": 1, "denominator": 1},
@@ -48,8 +49,9 @@ def check_product(product: JsonObject, provider_id: str, known: JsonObject | Non
     for key in ("price", "cpu", "memoryInGigs"):
         if integer(product, key, 0) < 0:
             raise CoreError(400, f"Bad request: '{key}' must not be negative")
-    if product.get("type") != "compute" or category.get("productType") != "COMPUTE":
-        raise CoreError(400, "Bad request: only products of type compute are known here")
+    kinds = (product.get("type"), category.get("productType"))
+    if kinds not in (("compute", "COMPUTE"), ("ingress", "INGRESS")):
+        raise CoreError(400, "Bad request: only products of type compute and ingress are known here")
     if category.get("accountingFrequency") not in _FREQUENCIES:
         raise CoreError(400, f"Bad request: no frequency {category.get('accountingFrequency')!r}")
     for key in ("accountingUnit", "accountingFrequency", "freeToUse"):

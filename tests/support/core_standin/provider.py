@@ -48,9 +48,9 @@ class ProviderClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def user_call(self, path: str, body: JsonObject, user: str) -> JsonObject:
+    async def user_call(self, path: str, body: JsonObject, user: str, *, method: str = "POST") -> JsonObject:
         """A call on a user's behalf, for its decoded reply; a CoreError for whatever the user is to read."""
-        answer = await self.call("POST", path, json.dumps(body).encode(), user=user)
+        answer = await self.call(method, path, json.dumps(body).encode(), user=user)
         reply = self.expect(answer)
         sent = body.get("items")
         if isinstance(sent, list):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from .permissions import may
-from .wire import CoreError, JsonObject
+from .wire import CoreError, Era, JsonObject
 from .world import World
 
 
@@ -17,6 +17,8 @@ def check_references(world: World, specification: JsonObject, claims: JsonObject
                 _check_peer(world, value, claims)
             case "license_server":
                 _check_licence(world, value, claims)
+            case "ingress":
+                _check_link(world, value, claims, specification)
 
 
 def uses_file_below(specification: JsonObject, path: str) -> bool:
@@ -58,3 +60,16 @@ def _check_licence(world: World, value: JsonObject, claims: JsonObject) -> None:
     licence = world.licences.get(str(value.get("id")))
     if licence is None or not may(claims, licence, "READ"):
         raise CoreError(404, f"Not found or permission denied ({value.get('id')})")
+
+
+def _check_link(world: World, value: JsonObject, claims: JsonObject, specification: JsonObject) -> None:
+    link = world.links.get(str(value.get("id")))
+    if not may(claims, link, "EDIT"):
+        raise CoreError(404, f"Not found or permission denied ({value.get('id')})")
+    is_free = link["status"]["state"] == "READY" and not link["status"]["boundTo"]
+    if world.era is Era.SEEDS and not is_free:  # today's Core leaves that to the provider
+        raise CoreError(400, "Not all resources are ready")
+    provider = (specification.get("product") or {}).get("provider")
+    own = link["specification"]["product"]["provider"] == provider
+    if not own or link["owner"]["project"] != claims.get("project"):
+        raise CoreError(400, "Not all resources can be used in this application")

@@ -8,6 +8,7 @@ from .jobs import JobBook
 from .journal import Journal, path_matches
 from .keys import Keys
 from .ledger import Ledger
+from .links import LinkBook
 from .usage import UsageBook
 from .wire import Era, JsonObject
 
@@ -59,6 +60,8 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     behaviour: Behaviour = field(default_factory=Behaviour)
     support: dict[tuple[str, str, str], JsonObject] = field(default_factory=dict)
+    link_support: dict[tuple[str, str, str], JsonObject] = field(default_factory=dict)
+    links: LinkBook = field(init=False)
     licences: dict[str, JsonObject] = field(default_factory=dict)
     """`{id, owner, product}` by id."""
     usage: UsageBook = field(default_factory=UsageBook)
@@ -69,3 +72,6 @@ class World:
     """Users, and the UCloud paths of files that they have lost access to."""
     job_ended: Callable[[JsonObject], None] = lambda _row: None
     """Called with the row of a job whose end the provider has told."""
+
+    def __post_init__(self) -> None:
+        self.links = LinkBook(self.era, self.jobs)

@@ -1,0 +1,20 @@
+"""The gateway: web applications of running jobs, each on a domain of its own, and public links."""
+
+from contextlib import AsyncExitStack
+
+from slurm_provider.facade.gateway.authorize import Authorizer
+from slurm_provider.facade.gateway.connection import Rooms
+from slurm_provider.facade.gateway.links import public_links
+from slurm_provider.facade.gateway.server import Gateway
+from slurm_provider.facade.services import Services
+
+
+async def start_gateway(services: Services, stack: AsyncExitStack) -> None:
+    """Listen for browsers where the site has set up [web], until the stack is closed."""
+    web = services.config.web
+    if web is None:
+        return
+    authorizer = Authorizer(services.config, services.jobmap, public_links(services.jobmap), services.clock)
+    gateway = Gateway(web, Rooms(authorizer, services.clusters, services.living, web.scheme))
+    await gateway.start()
+    stack.push_async_callback(gateway.close)

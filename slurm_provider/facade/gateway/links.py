@@ -1,0 +1,27 @@
+"""Public links: domains that lead to whichever job holds them, for everybody."""
+
+from slurm_provider.facade.gateway import pages
+from slurm_provider.facade.gateway.places import Place, PublicLinks
+from slurm_provider.jobmap import Door, JobMap, JobRow, LinkBinding
+
+
+def public_links(jobmap: Door) -> PublicLinks:
+    """Return what gives the place behind a public link, by the job map."""
+
+    async def place_of(domain: str) -> Place | None:
+        """Return where a domain leads to, None for one that is no public link; raise Page without a job."""
+        binding, row = await jobmap.call(_bound, domain)
+        if binding is None:
+            return None
+        if row is None:
+            raise pages.Page(503, "There is nothing here now", "No job has this public link at the moment.")
+        if not binding.is_open:
+            raise pages.not_ready("the job of this public link is not running")
+        return Place(row, binding.rank, binding.port)
+
+    return place_of
+
+
+def _bound(jobmap: JobMap, domain: str) -> tuple[LinkBinding | None, JobRow | None]:
+    binding = jobmap.links.at(domain)
+    return binding, jobmap.job(binding.job_id) if binding and binding.job_id else None

@@ -1,0 +1,76 @@
+"""Beside the sidecar's own address: where connections to jobs change hands, against a ticket.
+
+Beside a Unix socket there is another, over which an open connection itself is passed. Beside TCP there is a
+port with mutual TLS, over which its bytes are passed, in pieces with their length in front: an empty piece
+says that its sender will send no more, which TLS by itself cannot say.
+"""
+
+import asyncio
+import ssl
+from contextlib import suppress
+
+from slurm_provider.config.sections import Tls
+
+TICKET_BYTES = 32
+PIECE_BYTES = 1 << 18
+_LENGTH_BYTES = 4
+
+
+def unix_relay(sidecar: str) -> str | None:
+    """Return the path of the relay beside a sidecar's Unix socket, None for one behind TCP."""
+    return f"{sidecar.removeprefix('unix:')}.relay" if sidecar.startswith("unix:") else None
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the parts of `tcp:host:port`."""
+    host, _, port = address.removeprefix("tcp:").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def tls_context(purpose: ssl.Purpose, tls: Tls) -> ssl.SSLContext:
+    """Return the rules of one end: TLS 1.2 or newer, both ends with a certificate of the same authority."""
+    context = ssl.create_default_context(purpose, cafile=str(tls.ca_file))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
+
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def relay(plain: Ends, pieces: Ends) -> None:
+    """Pass bytes in both directions until both are done, or one end breaks; close both."""
+    ways = {
+        asyncio.create_task(_into_pieces(plain[0], pieces[1])),
+        asyncio.create_task(_out_of_pieces(pieces[0], plain[1])),
+    }
+    try:
+        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
+        for way in done:
+            with suppress(OSError, ValueError, asyncio.IncompleteReadError):
+                way.result()
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for _, writer in (plain, pieces):
+            writer.close()
+
+
+async def _into_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(PIECE_BYTES):
+        writer.write(len(data).to_bytes(_LENGTH_BYTES))
+        writer.write(data)
+        await writer.drain()
+    writer.write((0).to_bytes(_LENGTH_BYTES))
+    await writer.drain()
+
+
+async def _out_of_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while length := int.from_bytes(await reader.readexactly(_LENGTH_BYTES)):
+        if length > PIECE_BYTES:
+            raise ValueError(f"a piece of {length} bytes is longer than any is sent")
+        writer.write(await reader.readexactly(length))
+        await writer.drain()
+    writer.write_eof()
