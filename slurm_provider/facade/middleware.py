@@ -30,12 +30,13 @@ class UCloudConventions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] in ("http", "websocket"):
+            scope["path"] = re.sub("/+", "/", scope["path"])
+            if "raw_path" in scope:
+                scope["raw_path"] = re.sub(b"/+", b"/", scope["raw_path"])
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["path"] = re.sub("/+", "/", scope["path"])
-        if "raw_path" in scope:
-            scope["raw_path"] = re.sub(b"/+", b"/", scope["raw_path"])
         headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
         scope["headers"] = [*headers, (b"content-type", b"application/json")]
         request_id = secrets.token_hex(8)

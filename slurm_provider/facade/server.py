@@ -5,6 +5,7 @@ import socket
 import uvicorn
 
 from slurm_provider.config import FacadeConfig
+from slurm_provider.descriptors import allow_many_descriptors
 from slurm_provider.facade.app import create_app
 from slurm_provider.notify import notify_ready
 
@@ -24,6 +25,7 @@ class _Server(uvicorn.Server):
 
 def run(config: FacadeConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
+    allow_many_descriptors()
     host, _, port = config.facade.listen.rpartition(":")
     _Server(
         uvicorn.Config(

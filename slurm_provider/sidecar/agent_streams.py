@@ -62,4 +62,8 @@ async def _packet(door: socket.socket) -> tuple[bytes, socket.socket] | None:
             data, descriptors, _, _ = socket.recv_fds(door, PACKET_BYTES, 1)
         except BlockingIOError:
             continue
-        return (data, socket.socket(fileno=descriptors[0])) if descriptors else None
+        if descriptors:
+            return data, socket.socket(fileno=descriptors[0])
+        if not data:
+            return None
+        # There was no room for another descriptor: it is closed, which the sidecar sees.

@@ -50,7 +50,7 @@ class Agent:
         self._writer = writer
         self._door = door
         self._door.setblocking(False)
-        self._streams = 0
+        self._streams: set[socket.socket] = set()
         self._kept_until = 0.0
         self._waiting: dict[int, asyncio.Future[AgentResponse]] = {}
         self._sequence = 0
@@ -73,16 +73,22 @@ class Agent:
         What the agent does for it goes on for `keep_seconds` after its end.
         """
         ours, theirs = socket.socketpair()
-        self._streams += 1
+        self._streams.add(ours)
         try:
             with ours:
                 ours.setblocking(False)
                 self._hand_over(theirs, request)
                 yield ours
         finally:
-            self._streams -= 1
+            self._streams.discard(ours)
             self.last_used = time.monotonic()
             self._kept_until = max(self._kept_until, self.last_used + keep_seconds)
+
+    def end_streams(self) -> None:
+        """End all streams, as if the agent had ended them."""
+        for connection in self._streams:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _hand_over(self, connection: socket.socket, request: AgentStreamRequest) -> None:
         with connection:
@@ -234,6 +240,11 @@ class Agents:
                     del self._agents[name]
                     await agent.close()
                     log.info("agent ended", local_user=name, pid=agent.pid)
+
+    def end_streams(self) -> None:
+        """End what goes on for as long as somebody looks, and would never end by itself."""
+        for agent in self._agents.values():
+            agent.end_streams()
 
     async def close(self) -> None:
         """End all agents."""

@@ -10,10 +10,12 @@ from pathlib import Path
 from slurm_provider.rpc.v1.logs_pb2 import FollowRequest, LogChunk, LogFiles, LogSource
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
-from slurm_provider.sidecar.log_file import LogFile
+from slurm_provider.sidecar.log_file import CHUNK_BYTES, LogFile
 
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+GROWING_SECONDS = 5.0
+"""So long after something was new, a file still counts as one that grows."""
 ROUND_BYTES = 256 << 10
 """Read before what was read is sent."""
 REPLICAS_HELD = 32
@@ -109,12 +111,17 @@ class Tail:
         self._source = source
         self.file = file
         self._pause = SHORTEST_PAUSE_SECONDS
+        self._quiet_from = 0.0
 
     def look(self) -> LogChunk | None:
-        """Return what is new; the next look is soon if there was something, and later each time if not."""
+        """Return what is new; the next look is soon while the file grows, and later each time if not."""
         piece = self.file.look()
-        self._pause = SHORTEST_PAUSE_SECONDS if piece else min(self._pause * 2, LONGEST_PAUSE_SECONDS)
-        self.due = time.monotonic() + self._pause
+        now = time.monotonic()
+        if piece:
+            self._pause, self._quiet_from = SHORTEST_PAUSE_SECONDS, now + GROWING_SECONDS
+        elif now > self._quiet_from:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        self.due = now + (0 if piece and len(piece.data) == CHUNK_BYTES else self._pause)
         if piece is None:
             return None
         return LogChunk(rank=self._rank, source=self._source, offset=piece.offset, data=piece.data)

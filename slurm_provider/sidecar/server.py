@@ -14,6 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from slurm_provider.config import Sidecar, load_sidecar
+from slurm_provider.descriptors import allow_many_descriptors
 from slurm_provider.logs import configure_logs
 from slurm_provider.notify import notify_ready
 from slurm_provider.rpc.endpoints import close_to_others, listen
@@ -105,6 +106,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     broken = asyncio.create_task(agents.spawner_gone.wait())
     await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
     await relay.close()
+    agents.end_streams()
     await server.stop(grace=config.command_timeout_seconds)
     for task in (ending_idle, stopped, broken):
         task.cancel()
@@ -146,6 +148,7 @@ def operator_runner(config: Sidecar) -> Runner:
 def main() -> None:
     """Serve by the file that is the first argument, with a spawner: its socket, its process id."""
     configure_logs()
+    allow_many_descriptors()
     config = load_sidecar(Path(sys.argv[1])).sidecar
     with socket.socket(fileno=int(sys.argv[2])) as spawner:
         try:

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,7 +17,6 @@ ARTEFACTS = ROOT / "test-artefacts"
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 OFFLINE = ["--disable-background-networking", "--disable-component-update"]
-JUPYTERLAB = Path("/var/tmp/slurm-provider-jupyterlab")
 
 # Chromium takes all names below .localhost for this machine, and trusts them as it does https.
 SITE = """
@@ -33,10 +31,6 @@ category = "example-ingress"
 id = "example-ingress"
 prefix = "link-"
 suffix = ".apps.localhost"
-
-[[images]]
-name = "jupyterlab:4"
-software = "{jupyterlab}/bin"
 """
 
 
@@ -60,7 +54,7 @@ async def stack() -> AsyncIterator[Stack]:
 
     At the end of the run the strict stand-in must have seen no breach of the protocol.
     """
-    more = SITE.format(port=free_port(), jupyterlab=JUPYTERLAB)
+    more = SITE.format(port=free_port())
     async with running_stack(fresh_folder("browser"), Settings(more=more)) as stack:
         yield stack
         assert await stack.core.violations() == []

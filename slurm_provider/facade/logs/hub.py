@@ -10,7 +10,7 @@ from slurm_provider.facade.logs.ring import Ring
 from slurm_provider.jobmap import JobOutput
 from slurm_provider.rpc.errors import ClusterRefused, ClusterUnavailable
 from slurm_provider.rpc.logs import LogReading, Logs
-from slurm_provider.rpc.v1.logs_pb2 import LogChunk, LogFiles, LogPosition
+from slurm_provider.rpc.v1.logs_pb2 import LogFiles, LogPosition
 
 log = structlog.get_logger()
 
@@ -91,6 +91,9 @@ class Hub:
                 continue
         except ClusterRefused as error:
             self.refusal = str(error)
+        except Exception:
+            log.exception("output not read", job_id=self.output.job_id)
+            self.refusal = "the provider failed; its log says why"
         self.finished = True
         self._tell()
 
@@ -106,7 +109,11 @@ class Hub:
             reading.drain()
         try:
             async for chunk in reading.chunks():
-                await self._put(chunk)
+                await self._wait_for_readers()
+                if self._reading is not reading:
+                    return False
+                self.ring.put((chunk.rank, chunk.source), chunk.offset, chunk.data)
+                self._tell()
         except ClusterUnavailable as error:
             # The sidecar is away, or will read from elsewhere: whoever follows waits.
             log.info("output not read", job_id=self.output.job_id, reason=str(error))
@@ -115,11 +122,6 @@ class Hub:
         finally:
             reading.close()
         return True
-
-    async def _put(self, chunk: LogChunk) -> None:
-        await self._wait_for_readers()
-        self.ring.put((chunk.rank, chunk.source), chunk.offset, chunk.data)
-        self._tell()
 
     async def _wait_for_readers(self) -> None:
         """Wait until somebody reads the ring, and has read it nearly to its end."""

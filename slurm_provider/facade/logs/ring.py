@@ -51,6 +51,9 @@ class Ring:
         """Number of the chunk that will come next."""
         self.files: dict[LogKey, RingFile] = {}
 
+    def __len__(self) -> int:
+        return self._bytes
+
     @property
     def places(self) -> Places:
         """How far the files were read."""

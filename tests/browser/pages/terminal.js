@@ -10,6 +10,7 @@ const terminal = new Terminal({fontFamily: '"DejaVu Sans Mono", monospace', font
 const fit = new FitAddon();
 let socket = null;
 let lastStream = 0;
+let connections = 0;
 
 document.title = `Terminal of job ${id}, rank ${rank}`;
 byId("title").textContent = document.title;
@@ -49,6 +50,7 @@ async function connect(retries) {
     const frame = JSON.parse(data);
     if (frame.payload?.type === "initialize") {
       terminal.reset();
+      document.body.dataset.connections = ++connections;
       say("");
     } else if (frame.payload?.type === "data") {
       terminal.write(frame.payload.data);
