@@ -357,7 +357,8 @@ async def test_connect_leads_to_the_sites_page_and_a_mapping_connects() -> None:
 async def test_openInteractiveSession_gives_each_kind_what_its_page_needs() -> None:  # noqa: N802
     public = "https://provider.example"
     web = '[web]\nlisten = "127.0.0.1:0"\nsuffix = ".apps.example"\n'
-    async with running_stack(fresh_folder("sessions"), Settings(facade=f'public_url = "{public}"', more=web)) as stack:
+    settings = Settings(facade=f'public_url = "{public}"', more=web)
+    async with running_stack(fresh_folder("sessions"), settings) as stack:
         made = await started(stack)
         items = [{"job": made, "rank": 0, "sessionType": kind} for kind in ("SHELL", "WEB", "VNC")]
         reply = await stack.core.call("jobs/interactiveSession", bulk(*items), user="user")
