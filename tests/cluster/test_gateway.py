@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.cluster.conftest import fresh_folder
 from tests.support.jobs import bulk
+from tests.support.processes import command_lines
 from tests.support.stack import Stack, free_port, running_stack
 from tests.support.web import (
     Raw,
@@ -309,8 +310,17 @@ async def test_an_application_with_a_port_of_its_own_is_reached_there(stack: Sta
     await stack.core.call("jobs/terminate", bulk(job.job), user="user")
 
 
+async def no_steps_are_left(stack: Stack, job: WebJob) -> None:
+    """Wait until nothing asks the job's nodes any more who listens there."""
+    step = f"--jobid={stack.overview(job.id)['slurm_id']}\0--overlap".encode()
+    async with asyncio.timeout(20):
+        while any(step in line for line in command_lines()):
+            await asyncio.sleep(0.1)
+
+
 async def test_sessions_outlive_both_programs(job: WebJob, stack: Stack, cookie: str) -> None:
     await stack.sidecar.stop()
+    await no_steps_are_left(stack, job)
     await stack.sidecar.start()
     await listening(job, cookie)
     await stack.facade.stop()

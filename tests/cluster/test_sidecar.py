@@ -1,72 +1,32 @@
 """The sidecar by itself: its contract on the wire, over a Unix socket and over mutual TLS."""
 
-import datetime
 import re
-from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from slurm_provider.config.sections import Tls
 from slurm_provider.rpc.endpoints import open_channel
 from slurm_provider.rpc.v1.queue_pb2 import GetLimitsRequest
 from slurm_provider.rpc.v1.queue_pb2_grpc import QueueServiceStub
 from slurm_provider.rpc.v1.submission_pb2 import CancelRequest
 from slurm_provider.rpc.v1.submission_pb2_grpc import SubmissionServiceStub
 from tests.cluster.conftest import cluster_folder, fresh_folder
+from tests.support.keys import key_pair, tls_of
 from tests.support.processes import COMMAND, ROOT, Program, as_user
 from tests.support.stack import SIDECAR_USER, Stack, free_port, prepare
-
-Identity = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
-
-
-def _key_pair(folder: Path, name: str, authority: Identity | None) -> Identity:
-    """Make a key and a certificate for `localhost`, signed by the authority or by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(authority[0].subject if authority else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
-        .sign(authority[1] if authority else key, hashes.SHA256())
-    )
-    (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    (folder / f"{name}.key").chmod(0o644)
-    return certificate, key
-
-
-def _tls(folder: Path, name: str, ca: str = "ca") -> Tls:
-    return Tls(
-        certificate_file=folder / f"{name}.crt", key_file=folder / f"{name}.key", ca_file=folder / f"{ca}.crt"
-    )
 
 
 async def test_tcp_is_spoken_with_mutual_tls_only() -> None:
     folder = fresh_folder("mutual-tls")
     prepare(folder)
-    authority = _key_pair(folder, "ca", None)
+    authority = key_pair(folder, "ca", None)
     for name in ("sidecar", "facade"):
-        _key_pair(folder, name, authority)
-    _key_pair(folder, "stranger", None)
+        key_pair(folder, name, authority)
+    key_pair(folder, "stranger", None)
     address = f"tcp:localhost:{free_port()}"
     (folder / "config.toml").write_text(
         f"""
@@ -82,11 +42,11 @@ ca_file = "{folder}/ca.crt"
     sidecar = Program([COMMAND, "sidecar", "-c", folder / "config.toml"], folder / "log/sidecar.log")
     await sidecar.start()
     try:
-        async with open_channel(address, _tls(folder, "facade")) as channel:
+        async with open_channel(address, tls_of(folder, "facade")) as channel:
             limits = await QueueServiceStub(channel).GetLimits(GetLimitsRequest(), timeout=20)
         assert "main" in [partition.name for partition in limits.partitions]
         plain = grpc.aio.insecure_channel(address.removeprefix("tcp:"))
-        for refused in (plain, open_channel(address, _tls(folder, "stranger"))):
+        for refused in (plain, open_channel(address, tls_of(folder, "stranger"))):
             async with refused as channel:
                 with pytest.raises(grpc.aio.AioRpcError):
                     await QueueServiceStub(channel).GetLimits(GetLimitsRequest(), timeout=5)

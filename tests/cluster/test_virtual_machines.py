@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.cluster.conftest import fresh_folder
 from tests.support.follow import seeds_core
@@ -203,14 +204,17 @@ async def test_the_screen_is_offered_by_vnc_behind_a_password(machines: Stack, s
     made = machine()
     await _create(machines, made)
     folder = machines.job_folder("alice", made["id"]) / ".ucloud/rank-0"
-    port = (folder / "vnc-port.txt").read_text().strip()
-    assert re.fullmatch(r"[A-Za-z0-9]{8}", (folder / "vnc-password.txt").read_text())
+    password = (folder / "vnc-password.txt").read_text()
+    assert re.fullmatch(r"[A-Za-z0-9]{8}", password)
     assert (folder / "vnc-password.txt").stat().st_mode & 0o077 == 0
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
-    assert await reader.readexactly(12) == b"RFB 003.008\n"
-    writer.write(b"RFB 003.008\n")
-    assert await reader.readexactly(2) == b"\x01\x02"  # one kind of security: VNC's password
-    writer.close()
+    wanted = {"job": made, "rank": 0, "sessionType": "VNC"}
+    reply = await machines.core.call("jobs/interactiveSession", bulk(wanted), user="user")
+    session = reply["body"]["responses"][0]
+    assert session["password"] == password
+    async with connect(machines.url.replace("http", "ws") + session["url"], proxy=None) as screen:
+        assert await screen.recv() == b"RFB 003.008\n"
+        await screen.send(b"RFB 003.008\n")
+        assert await screen.recv() == b"\x01\x02"  # one kind of security: VNC's password
     await _call(machines, "terminate", made)
     await machines.core.wait_update(made["id"], state="SUCCESS", timeout=60)
 

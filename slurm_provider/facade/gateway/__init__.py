@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from slurm_provider.facade.gateway.authorize import Authorizer
 from slurm_provider.facade.gateway.connection import Rooms
 from slurm_provider.facade.gateway.links import public_links
+from slurm_provider.facade.gateway.open_links import OpenLinks
 from slurm_provider.facade.gateway.server import Gateway
 from slurm_provider.facade.services import Services
 
@@ -14,7 +15,10 @@ async def start_gateway(services: Services, stack: AsyncExitStack) -> None:
     web = services.config.web
     if web is None:
         return
-    authorizer = Authorizer(services.config, services.jobmap, public_links(services.jobmap), services.clock)
-    gateway = Gateway(web, Rooms(authorizer, services.clusters, services.living, web.scheme))
+    links = public_links(services.jobmap)
+    authorizer = Authorizer(services.config, services.jobmap, links, services.clock)
+    open_links = OpenLinks(links)
+    stack.push_async_callback(open_links.close)
+    gateway = Gateway(web, Rooms(authorizer, services.clusters, services.living, open_links, web.scheme))
     await gateway.start()
     stack.push_async_callback(gateway.close)

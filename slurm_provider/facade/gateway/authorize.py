@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qs
 
+import structlog
+
 from slurm_provider.config import FacadeConfig
 from slurm_provider.facade.gateway import pages
 from slurm_provider.facade.gateway.cookies import our_cookie, secrets_in
@@ -12,6 +14,8 @@ from slurm_provider.facade.gateway.heads import RequestHead
 from slurm_provider.facade.gateway.places import Place, PublicLinks
 from slurm_provider.jobmap import Door, JobMap, Session, SessionKind, TooManySessions
 from slurm_provider.jobmap.sessions import new_secret
+
+log = structlog.get_logger()
 
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 _SAFE = (b"GET", b"HEAD", b"OPTIONS")
@@ -119,6 +123,7 @@ class Authorizer:
             most = self._sessions.per_user
             why = f"there are {most} open sessions of this user already; close one first"
             raise pages.refused(429, why) from error
+        log.info("web application opened", job_id=link.job_id, rank=link.rank, client=client)
         return our_cookie(secret, lifetime, https=https)
 
     def _check_origin(self, head: RequestHead, domain: str) -> None:

@@ -13,7 +13,8 @@ from slurm_provider.facade.gateway.authorize import Authorizer
 from slurm_provider.facade.gateway.exchange import Exchange, Gone
 from slurm_provider.facade.gateway.forwarding import client_of
 from slurm_provider.facade.gateway.heads import BadHead, RequestHead, read_request
-from slurm_provider.facade.gateway.places import Place
+from slurm_provider.facade.gateway.open_links import OpenLinks
+from slurm_provider.facade.gateway.places import Key, Place
 from slurm_provider.facade.gateway.wire import Broken, Wire
 from slurm_provider.facade.sessions.living import LivingSessions, TooManyConnections
 from slurm_provider.facade.sessions.replicas import PORT_FILE, replica_of_job
@@ -37,6 +38,7 @@ class Rooms:
     authorizer: Authorizer
     clusters: dict[str, Cluster]
     living: LivingSessions
+    open_links: OpenLinks
     scheme: str
 
 
@@ -48,7 +50,7 @@ class Connection:
         self._rooms = rooms
         self._peer = browser.peer
         self._application: Wire | None = None
-        self._key: tuple[str, int, int | None] | None = None
+        self._key: Key | None = None
 
     async def serve(self) -> None:
         """Answer requests until either end has had enough."""
@@ -95,7 +97,7 @@ class Connection:
         application = await self._reach(place)
         exchange = Exchange(self._browser, application, head)
         try:
-            lived = await self._alive(place, self._ask(exchange, client))
+            lived = await self._alive(head, place, self._ask(exchange, client))
         except BadHead as error:
             self._give_up(exchange)
             raise _page_of(error) from error
@@ -114,10 +116,11 @@ class Connection:
     async def _ask(self, exchange: Exchange, client: str) -> None:
         await exchange.run(self._rooms.scheme, client)
 
-    async def _alive(self, place: Place, work: Coroutine[Any, Any, None]) -> bool:
+    async def _alive(self, head: RequestHead, place: Place, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the work as long as whoever asks may have it done; say whether it came to its own end."""
         if place.session is None:
-            await work
-            return True
+            domain = self._rooms.authorizer.domain(head.host)
+            return await self._rooms.open_links.run(domain, place, work)
         try:
             return await self._rooms.living.run(place.session.number, work)
         except TooManyConnections as error:

@@ -70,9 +70,11 @@ class RequestHead(Head):
 
     @property
     def upgrade(self) -> bytes | None:
-        """The protocol that the client would like to go on with."""
+        """The protocol that the client would like to go on with; never another HTTP."""
         wanted = self.get(b"upgrade")
-        return wanted if wanted and b"upgrade" in self.tokens(b"connection") else None
+        if not wanted or b"upgrade" not in self.tokens(b"connection"):
+            return None
+        return None if any(p.startswith((b"h2", b"http")) for p in self.tokens(b"upgrade")) else wanted
 
     @property
     def has_body(self) -> bool:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from slurm_provider.jobmap import JobRow, Session
 
+Key = tuple[str, int, int | None, int | None]
+"""What two requests have in common that can share a connection to the application."""
+
 
 @dataclass(frozen=True)
 class Place:
-    """A port of a rank of a job; without a session it is open to everybody, as a public link."""
+    """A port of a rank of a job; without a session it is open to everybody, by a public link."""
 
     job: JobRow
     rank: int
@@ -17,9 +20,9 @@ class Place:
     session: Session | None = None
 
     @property
-    def key(self) -> tuple[str, int, int | None]:
-        """What two requests have in common that can share a connection to the application."""
-        return self.job.job_id, self.rank, self.port
+    def key(self) -> Key:
+        """What tells this place from another: a job that was restarted is another place."""
+        return self.job.job_id, self.rank, self.port, self.job.slurm_id
 
 
 PublicLinks = Callable[[str], Awaitable[Place | None]]
