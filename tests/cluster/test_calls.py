@@ -356,11 +356,18 @@ async def test_connect_leads_to_the_sites_page_and_a_mapping_connects() -> None:
         assert "carol" not in await stack.core.connections()
 
 
-@pytest.mark.parametrize("kind", ["SHELL", "WEB", "VNC"])
-async def test_openInteractiveSession_is_refused_in_words(stack: Stack, kind: str) -> None:  # noqa: N802
+REFUSALS = {
+    "rank": ({"rank": 1}, "the job has no rank 1: its 1 ranks begin with 0"),
+    "web": ({"sessionType": "WEB"}, "web applications cannot be opened here: the site has not set up [web]"),
+    "job": ({"job": {"id": "1"}}, "the job '1' is not known to this provider"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+async def test_openInteractiveSession_is_refused_in_words(stack: Stack, what: str) -> None:  # noqa: N802
     made = await started(stack)
-    item = {"job": made, "rank": 0, "sessionType": kind}
+    changes, words = REFUSALS[what]
+    item = {"job": made, "rank": 0, "sessionType": "SHELL", **changes}
     reply = await stack.core.call("jobs/interactiveSession", bulk(item), user="user")
-    assert reply["status"] == 400
-    assert reply["body"]["why"].startswith("this provider cannot open a ")
+    assert (reply["status"], reply["body"]["why"]) == (400, words)
     await terminate(stack, made)
