@@ -36,8 +36,8 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench follow", description=__doc__)
     parser.add_argument("--followers", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=50)
-    parser.add_argument("--lines", type=int, default=40)
-    parser.add_argument("--pause", type=float, default=0.5, help="seconds between two lines of a job")
+    parser.add_argument("--lines", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=1, help="seconds between two lines of a job")
     parser.add_argument("--burst", type=int, default=100_000, help="bytes that each job prints at its end")
     options = parser.parse_args()
     allow_many_descriptors()
@@ -68,29 +68,38 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
         tail = await Tail.of(folders)
         for path in folders:
             (path / "go").touch()
-        begun = time.monotonic()
+        begun, spent = time.monotonic(), _cpu_seconds(stack)
         await crowd.until_end(options.lines * options.pause * 3 + 120)
         _say(f"all follows have ended, after {time.monotonic() - begun:.1f} s")
+        for name, seconds in _cpu_seconds(stack).items():
+            _say(f"{name} took {seconds - spent[name]:.1f} s of a core for it")
         _show_memory(stack, "at the end")
         await tail.close()
     finally:
         await crowd.close()
-    delays = [delay for _, heard in crowd.heard for delay in heard.delays]
-    _show_delays("from write to frame", delays)
+    heard_by = [heard for _, heard in crowd.heard]
+    _show_delays("from write to frame", [delay for heard in heard_by for delay in heard.delays])
+    _show_delays("the same, after a silence", [delay for heard in heard_by for delay in heard.first_delays])
     _show_delays("from write to `tail -F`", tail.delays)
-    frames, size = (sum(getattr(heard, name) for _, heard in crowd.heard) for name in ("frames", "bytes"))
+    frames, size = sum(heard.frames for heard in heard_by), sum(heard.bytes for heard in heard_by)
     _say(f"{frames} frames with {size / 1e6:.1f} MB")
     whole = sum(heard.is_all_of(stack.job_folder("alice", job_id)) for job_id, heard in crowd.heard)
     _say(f"{whole} of {options.followers} followers got every byte, in order")
 
 
 async def _show_idle(stack: Stack) -> None:
-    pids = {"façade": stack.facade.pid, "sidecar and agents": stack.sidecar.pid}
-    before = {name: usage(pid).cpu_seconds for name, pid in pids.items()}
+    before = _cpu_seconds(stack)
     await asyncio.sleep(IDLE_SECONDS)
-    for name, pid in pids.items():
-        used = usage(pid).cpu_seconds - before[name]
-        _say(f"{name}, while nothing is printed: {100 * used / IDLE_SECONDS:.1f} % of a core")
+    for name, seconds in _cpu_seconds(stack).items():
+        share = 100 * (seconds - before[name]) / IDLE_SECONDS
+        _say(f"{name}, while nothing is printed: {share:.1f} % of a core")
+
+
+def _cpu_seconds(stack: Stack) -> dict[str, float]:
+    pids = {"façade": stack.facade.pid, "sidecar and agents": stack.sidecar.pid, "followers": os.getpid()}
+    seconds = {name: usage(pid).cpu_seconds for name, pid in pids.items()}
+    seconds["followers"] -= seconds["façade"] + seconds["sidecar and agents"]  # which it has started
+    return seconds
 
 
 def _show_memory(stack: Stack, when: str) -> None:

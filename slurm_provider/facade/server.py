@@ -3,6 +3,7 @@
 import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from slurm_provider.config import FacadeConfig
 from slurm_provider.descriptors import allow_many_descriptors
@@ -23,25 +24,28 @@ class _Server(uvicorn.Server):
             notify_ready()
 
 
+def uvicorn_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """Return how the façade is served."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        # Waits for slow clients before it takes more for them, and reads no message before the last.
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        # Compression would cost each connection a third of a megabyte.
+        ws_per_message_deflate=False,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PONG_SECONDS,
+    )
+
+
 def run(config: FacadeConfig) -> None:
     """Serve until SIGTERM or SIGINT."""
     allow_many_descriptors()
     host, _, port = config.facade.listen.rpartition(":")
-    _Server(
-        uvicorn.Config(
-            create_app(config),
-            host=host.strip("[]"),
-            port=int(port),
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=5,
-            # Waits for slow clients before it takes more for them, and reads no message before the last.
-            ws="websockets-sansio",
-            ws_max_size=LARGEST_MESSAGE_BYTES,
-            # Compression would cost each connection a third of a megabyte.
-            ws_per_message_deflate=False,
-            ws_ping_interval=PING_SECONDS,
-            ws_ping_timeout=PONG_SECONDS,
-        )
-    ).run()
+    _Server(uvicorn_config(create_app(config), host.strip("[]"), int(port))).run()

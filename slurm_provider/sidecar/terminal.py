@@ -125,12 +125,16 @@ class Terminal:
                 return
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Tell the program how large its window is."""
+        """Tell the program how large its window is, as soon as it has printed anything.
+
+        srun that hears of it while it still starts a step never hears of it again (22.05: "pty: accept
+        failure: Interrupted system call").
+        """
         if self._redrawing:
             self._redrawing.cancel()
             self._redrawing = None
         self._size = size
-        if self._master >= 0:
+        if self._master >= 0 and len(self._recent):
             self._set_size(size)
 
     async def close(self, reason: str) -> None:
@@ -169,7 +173,10 @@ class Terminal:
     async def _print(self) -> None:
         """Show what is printed. A viewer that is slow holds the program up; nothing of it is lost."""
         while data := await self._read():
+            first = not len(self._recent)
             self._recent.add(data)
+            if first:
+                self._set_size(self._size)
             viewer = self._viewer
             if viewer:
                 try:

@@ -55,16 +55,16 @@ class JobLinks:
     async def left(self, job: Job) -> list[LinkUse]:
         """Return those links of a job found in Slurm that it can have again; raises nothing."""
         found = []
-        for use in named_links(job.specification or JobSpecification()):
-            try:
+        try:
+            for use in named_links(job.specification or JobSpecification()):
                 binding = await self._find(use.link_id)
                 why = await self._jobmap.call(_objection, job.id, [use])
-            except LaunchError as error:
-                binding, why = None, str(error)
-            if binding and why is None and _is_of(job.owner or ResourceOwner(), binding.link):
-                found.append(use)
-            else:
-                log.warning("public link not given back", job_id=job.id, link_id=use.link_id, reason=why)
+                if binding and why is None and _is_of(job.owner or ResourceOwner(), binding.link):
+                    found.append(use)
+                else:
+                    log.warning("public link not given back", job_id=job.id, link_id=use.link_id, reason=why)
+        except LaunchError as error:
+            log.warning("public links not given back", job_id=job.id, reason=str(error))
         return found
 
     async def _find(self, link_id: str) -> LinkBinding | None:

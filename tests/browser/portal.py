@@ -18,6 +18,8 @@ class Portal:
         self.errors: list[str] = []
         self._folder = folder
         self._name = name
+        for old in folder.glob(f"{name}-*.png"):
+            old.unlink()
         context.on("weberror", lambda error: self._note(error.page, str(error.error)))
 
     def _note(self, page: Page | None, error: str) -> None:
@@ -30,6 +32,7 @@ class Portal:
         *,
         replicas: int = 1,
         user: str = "user",
+        resources: list[dict[str, Any]] | None = None,
         **parameters: str,
     ) -> str:
         """Submit a job as a user; return its id."""
@@ -37,6 +40,7 @@ class Portal:
             "application": {"name": application, "version": "1.0.0"},
             "product": {"id": "example-compute-1", "category": "example-compute", "provider": "example"},
             "replicas": replicas,
+            "resources": resources,
             "parameters": {name: {"type": "text", "value": value} for name, value in parameters.items()},
             "timeAllocation": {"hours": 0, "minutes": 10, "seconds": 0},
         }

@@ -85,7 +85,7 @@ async def test_a_full_screen_program_is_made_to_draw_its_screen_again(provider: 
     session = await session_with(provider, made)
     draw = r"printf '\033[?1049h'; trap 'echo drawn $(stty size)' WINCH; while :; do sleep 0.1; done"
     async with terminal(provider, session) as shell:
-        await shell.type(f"{draw}\r")
+        await shell.type(f'bash -c "{draw}"\r'.replace("$", r"\$"))
         await shell.sees("\x1b[?1049h")
         await shell.leave()
     async with terminal(provider, session) as shell:

@@ -43,6 +43,8 @@ class Heard:
     bytes: int = 0
     frames: int = 0
     delays: list[float] = field(default_factory=list)
+    first_delays: list[float] = field(default_factory=list)
+    """Of lines that came after a silence."""
     status: int | None = None
 
     def take(self, frame: Any) -> None:
@@ -56,9 +58,14 @@ class Heard:
                 data = text.encode()
                 digest.update(data)
                 self.bytes += len(data)
-                if text[0] == STAMP:
-                    stamps = (line[1:18] for line in text.splitlines() if line[:1] == STAMP)
-                    self.delays += [now - float(stamp) for stamp in stamps if len(stamp) == 17]
+                for line in text.splitlines() if text[0] == STAMP else ():
+                    self._note_delay(line, now)
+
+    def _note_delay(self, line: str, now: float) -> None:
+        stamp, _, number = line.removesuffix(" æøå").partition(" ")
+        if line[0] == STAMP and number.isdecimal():
+            delays = self.delays if int(number) else self.first_delays
+            delays.append(now - float(stamp[1:]))
 
     def is_all_of(self, folder: Path) -> bool:
         """Say whether it is what the files of the only rank hold, to the byte."""

@@ -21,8 +21,8 @@ _numbers = itertools.count(1)
 class Followed:
     """What has come of one follow."""
 
-    printed: dict[tuple[int, str], str] = field(default_factory=dict)
-    """The text of each rank's `stdout` and `stderr`."""
+    pieces: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+    """The texts of each rank's `stdout` and `stderr`."""
     frames: list[Json] = field(default_factory=list)
     end: Json | None = None
     """The response, once there was one."""
@@ -35,12 +35,16 @@ class Followed:
             return
         for channel in ("stdout", "stderr"):
             if text := frame["payload"].get(channel):
-                key = frame["payload"]["rank"], channel
-                self.printed[key] = self.printed.get(key, "") + text
+                self.pieces.setdefault((frame["payload"]["rank"], channel), []).append(text)
+
+    @property
+    def printed(self) -> dict[tuple[int, str], str]:
+        """What was printed so far, by rank and `stdout` or `stderr`."""
+        return {key: "".join(texts) for key, texts in self.pieces.items()}
 
     def text(self, rank: int = 0, channel: str = "stdout") -> str:
         """Return what a rank has printed so far."""
-        return self.printed.get((rank, channel), "")
+        return "".join(self.pieces.get((rank, channel), ()))
 
     @property
     def announced_id(self) -> str:

@@ -23,6 +23,7 @@ from tests.support.events import Event, amount
 from tests.support.processes import COMMAND, ROOT
 from tests.support.stack import Stack, running_stack
 from tests.support.timeline import Page, StoryFailed, Timeline
+from tests.support.visit import directions, start_jobs, visitable
 
 WIDTH = 100
 SEED_JOB = "54112"
@@ -149,15 +150,23 @@ def _owner(pid: int) -> str:
 async def perform(page: Page, folder: Path, keep: bool) -> None:
     """Start the provider, tell the story, and with `keep` wait to be interrupted; then stop all."""
     with page.console.status("starting Core's stand-in, sidecar and façade") as status:
-        async with running_stack(folder) as stack:
+        async with running_stack(folder, visitable() if keep else None) as stack:
             status.stop()
             try:
                 await Story(page, stack).tell()
                 if keep:
-                    _show_what_to_try(page.console, stack)
-                    await asyncio.Event().wait()
+                    await _keep_open(page.console, stack)
             finally:
                 _cancel_jobs(folder)
+
+
+async def _keep_open(console: Console, stack: Stack) -> None:
+    with console.status("starting jobs to visit"):
+        await start_jobs(stack)
+    console.print("\n[bold]All goes on running until Ctrl-C.[/bold]")
+    console.print(Text(directions(stack)), soft_wrap=True)
+    _show_what_to_try(console, stack)
+    await asyncio.Event().wait()
 
 
 TO_TRY = """
@@ -182,7 +191,7 @@ sacct --allusers --allocations
 
 
 def _show_what_to_try(console: Console, stack: Stack) -> None:
-    console.print("\n[bold]All goes on running until Ctrl-C. To try in another terminal, as root:[/bold]")
+    console.print("[bold]To try in another terminal, as root:[/bold]")
     lines = TO_TRY.format(
         core=stack.core.url,
         job=shlex.quote(json.dumps({"items": [THREE_REPLICAS]})),

@@ -11,39 +11,14 @@ import pytest
 from slurm_provider.jobmap import JobChange, JobMap, LinkBinding, Target
 from slurm_provider.ucloud.jobs import JobState
 from tests.unit.builders import job
-from tests.unit.running_facade import Facade, running_facade, seed
-
-MORE = """
-[web]
-suffix = ".example.com"
-
-[[public_links]]
-category = "example-ingress"
-id = "example-ingress"
-prefix = "app-"
-suffix = ".example.com"
-"""
-PRODUCT = {"id": "example-ingress", "category": "example-ingress", "provider": "example"}
-DOMAIN = "app-mine.example.com"
+from tests.unit.ingresses import DOMAIN, MORE, PRODUCT, link, web_job
+from tests.unit.running_facade import Facade, running_facade
 
 
 @pytest.fixture
 async def facade(tmp_path: Path) -> AsyncIterator[Facade]:
     async with running_facade(tmp_path, MORE) as facade:
         yield facade
-
-
-def link(link_id: str, domain: str = DOMAIN, **changes: Any) -> dict[str, Any]:
-    """A public link as Core sends it."""
-    return {
-        "id": link_id,
-        "owner": {"createdBy": "user", "project": None},
-        "createdAt": 1_633_087_693_694,
-        "specification": {"domain": domain, "product": PRODUCT},
-        "status": {"boundTo": [], "state": "PREPARING", "resolvedSupport": None, "resolvedProduct": None},
-        "updates": [],
-        "permissions": None,
-    } | changes
 
 
 async def make(facade: Facade, *links: dict[str, Any]) -> httpx.Response:
@@ -57,14 +32,6 @@ async def delete(facade: Facade, *links: dict[str, Any]) -> httpx.Response:
 
 async def submit(facade: Facade, *jobs: dict[str, Any]) -> httpx.Response:
     return await facade.post("jobs", {"items": jobs})
-
-
-def web_job(job_id: str, *link_ids: str, project: str | None = None, user: str = "user") -> dict[str, Any]:
-    """The seed's job as a web application with public links."""
-    made: dict[str, Any] = seed(job_id, resources=[{"type": "ingress", "id": id_} for id_ in link_ids])
-    made["status"]["resolvedApplication"]["invocation"]["applicationType"] = "WEB"
-    made["owner"] = {"createdBy": user, "project": project}
-    return made
 
 
 async def binding(facade: Facade, domain: str = DOMAIN) -> LinkBinding | None:

@@ -43,6 +43,7 @@ host = "login.example"
 url = "https://portal.example/{username}"
 
 [web]
+listen = "127.0.0.1:0"
 suffix = ".example.com"
 
 [[public_links]]

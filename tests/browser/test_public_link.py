@@ -1,0 +1,48 @@
+"""The document's example "Starting a Job with a public link (Ingress)", in a browser of somebody else."""
+
+import copy
+from typing import Any
+
+from playwright.async_api import Browser, expect
+
+from tests.browser.portal import Portal
+from tests.support.jobs import application
+from tests.support.web import gateway_port
+
+PRODUCT = {"id": "example-ingress", "category": "example-ingress", "provider": "example"}
+DOMAIN = "link-my-application.apps.localhost"
+PAGE = "<h1>My application</h1>"
+
+
+def web_page() -> dict[str, Any]:
+    """An application that serves one page."""
+    made = copy.deepcopy(dict(application("acme-web-application")))
+    made["metadata"]["name"] = "web-page"
+    script = f'echo "{PAGE}" >index.html; exec python3 -m http.server "$UCLOUD_PORT"'
+    made["invocation"]["invocation"] = [{"type": "word", "word": word} for word in ("sh", "-c", script)]
+    made["invocation"]["web"] = {"port": None}
+    return made
+
+
+async def test_a_public_link_shows_the_application_to_somebody_who_is_not_signed_in(
+    portal: Portal, browser: Browser
+) -> None:
+    core = portal.stack.core
+    await core.add_application(web_page())
+    body = {"items": [{"domain": DOMAIN, "product": PRODUCT}]}
+    [created] = (await core.as_user("user", "POST", "/api/ingresses", body))["responses"]
+    job_id = await portal.running("web-page", resources=[{"type": "ingress", "id": created["id"]}])
+
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(f"http://{DOMAIN}:{gateway_port(portal.stack)}/")
+    await expect(page.get_by_role("heading", name="My application")).to_be_visible()
+    assert await context.cookies() == []
+    await portal.shot(page, "open")
+
+    await core.terminate_as_user("user", job_id)
+    await core.wait_update(job_id, state="SUCCESS", timeout=60)
+    await page.reload()
+    await expect(page.get_by_role("heading", name="My application")).not_to_be_visible()
+    await portal.shot(page, "free")
+    await context.close()
