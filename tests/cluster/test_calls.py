@@ -73,7 +73,7 @@ async def test_follow_shows_what_a_job_prints(stack: Stack) -> None:
 
 async def test_retrieveProducts_declares_what_program_and_site_can_do(stack: Stack) -> None:  # noqa: N802
     found = await support(stack)
-    able = {"enabled", "logs", "peers", "timeExtension", "utilization"}
+    able = {"enabled", "logs", "peers", "terminal", "timeExtension", "utilization", "vnc"}
     for block in ("docker", "native"):
         assert {name for name, value in found[block].items() if value} == able
     assert not any(found["virtualMachine"].values())
