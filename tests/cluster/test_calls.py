@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.cluster.conftest import fresh_folder
 from tests.support.follow import seeds_core
 from tests.support.jobs import DATA, bulk, job
