@@ -375,7 +375,7 @@ async def test_openInteractiveSession_gives_each_kind_what_its_page_needs() -> N
         await terminate(stack, made)
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "rank": ({"rank": 1}, "the job has no rank 1: its 1 ranks begin with 0"),
     "web": ({"sessionType": "WEB"}, "web applications cannot be opened here: the site has not set up [web]"),
     "job": ({"job": {"id": "1"}}, "the job '1' is not known to this provider"),
