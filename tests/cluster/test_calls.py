@@ -356,7 +356,7 @@ async def test_connect_leads_to_the_sites_page_and_a_mapping_connects() -> None:
         assert "carol" not in await stack.core.connections()
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "rank": ({"rank": 1}, "the job has no rank 1: its 1 ranks begin with 0"),
     "web": ({"sessionType": "WEB"}, "web applications cannot be opened here: the site has not set up [web]"),
     "job": ({"job": {"id": "1"}}, "the job '1' is not known to this provider"),
