@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.cluster.conftest import fresh_folder
 from tests.support.follow import seeds_core
 from tests.support.jobs import DATA, bulk, job
@@ -371,3 +373,20 @@ async def test_openInteractiveSession_gives_each_kind_what_its_page_needs() -> N
         assert [row["kind"] for row in listed] == ["VNC", "WEB", "SHELL"]
         assert {row["job_id"] for row in listed} == {made["id"]}
         await terminate(stack, made)
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "rank": ({"rank": 1}, "the job has no rank 1: its 1 ranks begin with 0"),
+    "web": ({"sessionType": "WEB"}, "web applications cannot be opened here: the site has not set up [web]"),
+    "job": ({"job": {"id": "1"}}, "the job '1' is not known to this provider"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+async def test_openInteractiveSession_is_refused_in_words(stack: Stack, what: str) -> None:  # noqa: N802
+    made = await started(stack)
+    changes, words = REFUSALS[what]
+    item = {"job": made, "rank": 0, "sessionType": "SHELL", **changes}
+    reply = await stack.core.call("jobs/interactiveSession", bulk(item), user="user")
+    assert (reply["status"], reply["body"]["why"]) == (400, words)
+    await terminate(stack, made)

@@ -12,8 +12,8 @@ from slurm_provider.config.sections import Tls
 Identity = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
-def key_pair(folder: Path, name: str, authority: Identity | None) -> Identity:
-    """Make a key and a certificate for `localhost`, signed by the authority or by itself."""
+def key_pair(folder: Path, name: str, authority: Identity | None, host: str = "localhost") -> Identity:
+    """Make a key and a certificate for a host, signed by the authority or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -25,7 +25,7 @@ def key_pair(folder: Path, name: str, authority: Identity | None) -> Identity:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
         .sign(authority[1] if authority else key, hashes.SHA256())
     )

@@ -103,7 +103,13 @@ async def start_web_job(
 
 async def listening(job: WebJob, cookie: str, rank: int = 0) -> None:
     """Wait until the application answers."""
-    async with asyncio.timeout(30), job.browser(rank, cookie) as browser:
+    async with job.browser(rank, cookie) as browser:
+        await listening_at(browser)
+
+
+async def listening_at(browser: httpx.AsyncClient) -> None:
+    """Wait until a browser that has been let in sees the application."""
+    async with asyncio.timeout(30):
         while (await browser.get("/")).status_code == 503:
             await asyncio.sleep(0.1)
 
