@@ -60,6 +60,7 @@ curl -sS -H "Authorization: Bearer $(curl -sS {core}/standin/token/core)" \\
 {command} jobs ls --config {config}
 {command} jobs ls --json --config {config}
 {command} jobs show {seed_job} --config {config}
+{command} sessions ls --config {config}
 
 # what Slurm knows
 export SLURM_CONF={slurm_conf}
@@ -68,13 +69,16 @@ sacct --allusers --allocations
 """
 
 
-def visitable(*, era: str = "seeds", scheme: str = "http", outside: int | None = None) -> Settings:
+def visitable(
+    *, scheme: str = "http", outside: int | None = None, more: str = "", **settings: Any
+) -> Settings:
     """Return the settings of a provider whose web applications a browser on this machine can reach.
 
     `outside` is the port that browsers see, where it is not the gateway's own.
     """
     inside = free_port()
-    return Settings(era=era, more=SITE.format(scheme=scheme, inside=inside, outside=outside or inside))
+    site = SITE.format(scheme=scheme, inside=inside, outside=outside or inside)
+    return Settings(more=site + more, **settings)
 
 
 async def start_jobs(stack: Stack) -> None:
