@@ -10,13 +10,13 @@ import structlog
 
 from slurm_provider.config import Sidecar
 from slurm_provider.rpc.relay import (
-    PIECE_BYTES,
     TICKET_BYTES,
     host_and_port,
     relay,
     tls_context,
     unix_relay,
 )
+from slurm_provider.rpc.wire import PIECE_BYTES, Wire
 from slurm_provider.sidecar.tickets import Tickets
 
 log = structlog.get_logger()
@@ -85,8 +85,7 @@ class Relay:
                 tunnel = self._tickets.redeem(await reader.readexactly(TICKET_BYTES))
             if tunnel is not None:
                 writer.write(HERE)
-                plain = await asyncio.open_connection(sock=tunnel, limit=PIECE_BYTES)
-                await relay(plain, (reader, writer))
+                await relay(Wire(tunnel), (reader, writer))
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             log.info("relay not used", reason=str(error))
         finally:

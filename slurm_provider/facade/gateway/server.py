@@ -9,7 +9,7 @@ import structlog
 
 from slurm_provider.config.sessions import Web
 from slurm_provider.facade.gateway.connection import Connection, Rooms
-from slurm_provider.facade.gateway.wire import Wire
+from slurm_provider.rpc.wire import Wire
 
 log = structlog.get_logger()
 
