@@ -57,13 +57,14 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
         await stack.core.wait_update(made["id"], state="RUNNING", timeout=120)
     folders = [stack.job_folder("alice", made["id"]) for made in jobs]
     _say(f"{options.jobs} jobs run")
+    await _show_idle(stack, "before anybody follows")
     _show_memory(stack, "before anybody follows")
     crowd = Crowd(stack.url, await stack.core.core_token(), jobs, options.followers)
     begun = time.monotonic()
     try:
         await crowd.connect()
         _say(f"{options.followers} followers are connected, after {time.monotonic() - begun:.1f} s")
-        await _show_idle(stack)
+        await _show_idle(stack, "while nothing is printed")
         _show_memory(stack, "while nothing is printed")
         tail = await Tail.of(folders)
         for path in folders:
@@ -87,12 +88,12 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     _say(f"{whole} of {options.followers} followers got every byte, in order")
 
 
-async def _show_idle(stack: Stack) -> None:
+async def _show_idle(stack: Stack, when: str) -> None:
     before = _cpu_seconds(stack)
     await asyncio.sleep(IDLE_SECONDS)
     for name, seconds in _cpu_seconds(stack).items():
         share = 100 * (seconds - before[name]) / IDLE_SECONDS
-        _say(f"{name}, while nothing is printed: {share:.1f} % of a core")
+        _say(f"{name}, {when}: {share:.1f} % of a core")
 
 
 def _cpu_seconds(stack: Stack) -> dict[str, float]:

@@ -66,6 +66,7 @@ class FollowSocket:
         self._trusted = trusted
         self._call = f"jobs.provider.{services.config.provider.id}.follow"
         self._follows: dict[str, asyncio.Task[None]] = {}
+        self._is_over = False
 
     async def serve(self) -> None:
         """Serve until either end closes."""
@@ -76,6 +77,7 @@ class FollowSocket:
             log.info("call refused", status=error.status, why=error.why)
             await self._socket.close(POLICY_VIOLATION, _short(error.why))
         finally:
+            self._is_over = True
             tasks = [keeping_alive, *self._follows.values()]
             for task in tasks:
                 task.cancel()
@@ -158,7 +160,8 @@ class FollowSocket:
             except (CannotFollow, ClusterRefused) as error:
                 await self._refuse(stream_id, 400, str(error), follow_id)
             except asyncio.CancelledError:
-                await self._end(stream_id, follow_id)
+                if not self._is_over:
+                    await self._end(stream_id, follow_id)
                 raise
             except WebSocketDisconnect:
                 raise

@@ -13,13 +13,23 @@ REQUEST_ID = "x-request-id"
 
 def open_channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
     """Return a channel to the sidecar at `unix:/path` or `tcp:host:port`."""
-    options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_reconnect_backoff_ms", 2000)]
+    options = [
+        ("grpc.max_receive_message_length", 64 << 20),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        # Streams last for days: one to a host that has vanished must end by itself.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 15_000),
+    ]
     if tls is None:
         return grpc.aio.insecure_channel(address, options=options)
     credentials = grpc.ssl_channel_credentials(
         tls.ca_file.read_bytes(), tls.key_file.read_bytes(), tls.certificate_file.read_bytes()
     )
     return grpc.aio.secure_channel(address.removeprefix("tcp:"), credentials, options=options)
+
+
+SERVER_OPTIONS = [("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000)]
+"""Allow the client's pings, which are more than a server takes by default."""
 
 
 def listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:

@@ -17,7 +17,7 @@ from slurm_provider.config import Sidecar, load_sidecar
 from slurm_provider.descriptors import allow_many_descriptors
 from slurm_provider.logs import configure_logs
 from slurm_provider.notify import notify_ready
-from slurm_provider.rpc.endpoints import close_to_others, listen
+from slurm_provider.rpc.endpoints import SERVER_OPTIONS, close_to_others, listen
 from slurm_provider.rpc.v1 import (
     access_pb2,
     access_pb2_grpc,
@@ -73,7 +73,7 @@ async def serve(config: Sidecar, spawner: socket.socket, spawner_pid: int) -> No
     operator = operator_runner(config)
     await check_time_out(operator, config.command_timeout_seconds)
     agents = Agents(spawner, config.agent_idle_seconds)
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     access_pb2_grpc.add_AccessServiceServicer_to_server(AccessService(agents), server)
     submission_pb2_grpc.add_SubmissionServiceServicer_to_server(SubmissionService(agents), server)
     queue_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(operator), server)

@@ -22,7 +22,7 @@ OFFLINE = ["--disable-background-networking", "--disable-component-update"]
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=60_000)
     # Its sandbox does not start for root.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
@@ -48,11 +48,13 @@ async def stack() -> AsyncIterator[Stack]:
 async def portal(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[Portal]:
     """The portal's pages in a browser of a user; a screenshot of the last is taken at the end."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     portal = Portal(context, stack, ARTEFACTS, _name_of(request))
     yield portal
-    await portal.shot(context.pages[-1], "end")
+    for page in context.pages[-1:]:
+        await portal.shot(page, "end")
     await context.close()
+    await portal.end_jobs()
     assert portal.errors == []
 
 

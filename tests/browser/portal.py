@@ -16,6 +16,7 @@ class Portal:
         self.context = context
         self.stack = stack
         self.errors: list[str] = []
+        self._submitted: list[tuple[str, str]] = []
         self._folder = folder
         self._name = name
         for old in folder.glob(f"{name}-*.png"):
@@ -45,6 +46,7 @@ class Portal:
             "timeAllocation": {"hours": 0, "minutes": 10, "seconds": 0},
         }
         [job_id] = await self.stack.core.create_as_user(user, specification)
+        self._submitted.append((user, job_id))
         return job_id
 
     async def running(self, *arguments: Any, **parameters: Any) -> str:
@@ -52,6 +54,12 @@ class Portal:
         job_id = await self.submit(*arguments, **parameters)
         await self.stack.core.wait_update(job_id, state="RUNNING", timeout=60)
         return job_id
+
+    async def end_jobs(self) -> None:
+        """Terminate what still runs of what was submitted."""
+        for user, job_id in self._submitted:
+            if (await self.stack.core.job(job_id))["status"]["state"] in ("IN_QUEUE", "RUNNING"):
+                await self.stack.core.terminate_as_user(user, job_id)
 
     async def open(self, name: str = "", **query: object) -> Page:
         """Open one of the portal's pages."""

@@ -20,9 +20,9 @@ class Terminal:
         self.page = page
 
     @classmethod
-    async def of(cls, portal: Portal, job_id: str, rank: int = 0) -> "Terminal":
+    async def of(cls, portal: Portal, job_id: str, rank: int = 0, **query: str) -> "Terminal":
         """Open a terminal in a rank of a job by the portal's buttons, and wait for its prompt."""
-        start = await portal.open()
+        start = await portal.open(**query)
         row = start.locator(f"tr[data-job='{job_id}']")
         await row.get_by_title("Rank").select_option(str(rank))
         async with portal.context.expect_page() as opened:

@@ -51,3 +51,17 @@ async def test_a_follow_that_is_opened_late_shows_all_from_the_first_line(portal
     await expect(page.locator("#log-0 .stderr")).to_have_text("second\n")
     await expect(page.locator("body")).to_have_attribute("data-follow", "ended")
     assert "".join(await page.locator("#log-0 .stdout").all_inner_texts()).split() == ["first", "third"]
+
+
+async def test_a_restart_of_the_provider_loses_nothing_of_the_log(portal: Portal) -> None:
+    waiting = "until [ -e /work/go-on ]; do sleep 0.2; done"
+    job_id = await portal.running(script=f"echo before; {waiting}; echo after")
+    page = await portal.open("job.html", id=job_id)
+    await expect(page.locator("#log-0")).to_have_text("before\n")
+    await portal.stack.facade.kill()
+    await expect(page.locator("body")).to_have_attribute("data-follow", "lost")
+    (portal.stack.job_folder("alice", job_id) / "go-on").touch()
+    await portal.stack.facade.start()
+    await expect(page.locator("body")).to_have_attribute("data-follow", "ended")
+    await expect(page.locator("#log-0")).to_have_text("before\nafter\n")
+    await expect(page.locator("#state")).to_have_text("SUCCESS")

@@ -1,27 +1,13 @@
 """The document's example "Starting a Job with a public link (Ingress)", in a browser of somebody else."""
 
-import copy
-from typing import Any
-
 from playwright.async_api import Browser, expect
 
 from tests.browser.portal import Portal
-from tests.support.jobs import application
+from tests.browser.web_pages import web_page
 from tests.support.web import gateway_port
 
 PRODUCT = {"id": "example-ingress", "category": "example-ingress", "provider": "example"}
 DOMAIN = "link-my-application.apps.localhost"
-PAGE = "<h1>My application</h1>"
-
-
-def web_page() -> dict[str, Any]:
-    """An application that serves one page."""
-    made = copy.deepcopy(dict(application("acme-web-application")))
-    made["metadata"]["name"] = "web-page"
-    script = f'echo "{PAGE}" >index.html; exec python3 -m http.server "$UCLOUD_PORT"'
-    made["invocation"]["invocation"] = [{"type": "word", "word": word} for word in ("sh", "-c", script)]
-    made["invocation"]["web"] = {"port": None}
-    return made
 
 
 async def test_a_public_link_shows_the_application_to_somebody_who_is_not_signed_in(

@@ -63,3 +63,15 @@ async def test_the_terminal_says_when_its_job_has_ended(terminal: Terminal, port
         "the job has ended; there is nothing left to connect to"
     )
     await expect(terminal.page.get_by_role("button", name="Connect again")).to_be_visible()
+
+
+async def test_a_terminal_ends_with_the_access_to_its_job(portal: Portal) -> None:
+    core = portal.stack.core
+    job_id = await portal.running(script="sleep 600")
+    bob = {"type": "user", "username": "bob"}
+    await core.update_acl_as_user("user", job_id, add=[{"entity": bob, "permissions": ["READ", "EDIT"]}])
+    terminal = await Terminal.of(portal, job_id, user="bob")
+    await terminal.type("echo still h''ere\n")
+    await terminal.shows_line("still here")
+    await core.update_acl_as_user("user", job_id, delete=[bob])
+    await expect(terminal.page.locator("#message")).to_have_text(f"Not found or permission denied ({job_id})")

@@ -1,18 +1,9 @@
-"""The document's example "Using a web Application", in a browser: JupyterLab on its job's own domain."""
+"""The document's example "Using a web Application", in a browser, on domains of the jobs' own."""
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.portal import Portal
-
-
-async def open_web(portal: Portal, job_id: str) -> Page:
-    """Open a job's web application by the portal's button."""
-    start = await portal.open()
-    async with portal.context.expect_page() as opened:
-        await start.locator(f"tr[data-job='{job_id}']").get_by_role("button", name="Web").click()
-    page = await opened.value
-    await page.wait_for_url(f"http://app-{job_id}-0.apps.localhost:*/**")
-    return page
+from tests.browser.web_pages import open_web, web_page
 
 
 async def test_a_notebook_cell_runs_over_the_proxied_websocket(portal: Portal) -> None:
@@ -29,3 +20,19 @@ async def test_a_notebook_cell_runs_over_the_proxied_websocket(portal: Portal) -
     await page.keyboard.press("Shift+Enter")
     await expect(page.locator(".jp-OutputArea-output").first).to_have_text("42 on rank 0\n")
     await portal.shot(page, "notebook")
+
+
+async def test_a_page_waits_for_its_application_and_says_when_the_job_has_ended(portal: Portal) -> None:
+    core = portal.stack.core
+    await core.add_application(web_page(before="until [ -e go-on ]; do sleep 0.2; done"))
+    job_id = await portal.running("web-page")
+    page = await open_web(portal, job_id)
+    await expect(page.get_by_role("heading", name="The application is not ready yet")).to_be_visible()
+    await portal.shot(page, "not-ready")
+    (portal.stack.job_folder("alice", job_id) / "go-on").touch()
+    await expect(page.get_by_role("heading", name="My application")).to_be_visible()
+
+    await core.terminate_as_user("user", job_id)
+    await core.wait_update(job_id, state="SUCCESS", timeout=60)
+    await page.reload()
+    await expect(page.get_by_role("heading")).to_have_text("The job has ended")

@@ -73,7 +73,7 @@ async def test_follow_shows_what_a_job_prints(stack: Stack) -> None:
 
 async def test_retrieveProducts_declares_what_program_and_site_can_do(stack: Stack) -> None:  # noqa: N802
     found = await support(stack)
-    able = {"enabled", "logs", "peers", "terminal", "timeExtension", "utilization", "vnc"}
+    able = {"enabled", "logs", "terminal", "vnc", "peers", "timeExtension", "utilization"}
     for block in ("docker", "native"):
         assert {name for name, value in found[block].items() if value} == able
     assert not any(found["virtualMachine"].values())
@@ -356,11 +356,37 @@ async def test_connect_leads_to_the_sites_page_and_a_mapping_connects() -> None:
         assert "carol" not in await stack.core.connections()
 
 
-@pytest.mark.parametrize("kind", ["SHELL", "WEB", "VNC"])
-async def test_openInteractiveSession_is_refused_in_words(stack: Stack, kind: str) -> None:  # noqa: N802
+async def test_openInteractiveSession_gives_each_kind_what_its_page_needs() -> None:  # noqa: N802
+    public = "https://provider.example"
+    web = '[web]\nlisten = "127.0.0.1:0"\nsuffix = ".apps.example"\n'
+    settings = Settings(facade=f'public_url = "{public}"', more=web)
+    async with running_stack(fresh_folder("sessions"), settings) as stack:
+        made = await started(stack)
+        items = [{"job": made, "rank": 0, "sessionType": kind} for kind in ("SHELL", "WEB", "VNC")]
+        reply = await stack.core.call("jobs/interactiveSession", bulk(*items), user="user")
+        shell, web_app, desktop = reply["body"]["responses"]
+        assert shell["domainOverride"] == "wss://provider.example"
+        domain = f"https://app-{made['id']}-0.apps.example"
+        assert web_app["redirectClientTo"].startswith(f"{domain}/ucloud/example/authorize-app?token=")
+        assert desktop["url"].startswith(f"{public}/ucloud/example/vnc?token=")
+        listed = json.loads(stack.run("sessions", "ls", "--json").stdout)
+        assert [row["kind"] for row in listed] == ["VNC", "WEB", "SHELL"]
+        assert {row["job_id"] for row in listed} == {made["id"]}
+        await terminate(stack, made)
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "rank": ({"rank": 1}, "the job has no rank 1: its 1 ranks begin with 0"),
+    "web": ({"sessionType": "WEB"}, "web applications cannot be opened here: the site has not set up [web]"),
+    "job": ({"job": {"id": "1"}}, "the job '1' is not known to this provider"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+async def test_openInteractiveSession_is_refused_in_words(stack: Stack, what: str) -> None:  # noqa: N802
     made = await started(stack)
-    item = {"job": made, "rank": 0, "sessionType": kind}
+    changes, words = REFUSALS[what]
+    item = {"job": made, "rank": 0, "sessionType": "SHELL", **changes}
     reply = await stack.core.call("jobs/interactiveSession", bulk(item), user="user")
-    assert reply["status"] == 400
-    assert reply["body"]["why"].startswith("this provider cannot open a ")
+    assert (reply["status"], reply["body"]["why"]) == (400, words)
     await terminate(stack, made)

@@ -1,6 +1,8 @@
 """Every request and reply in the forms of both eras, kept as JSON in tests/data/eras."""
 
+import asyncio
 import json
+import re
 import time
 from typing import Any
 
@@ -30,6 +32,19 @@ def with_job(value: Any, made: Any) -> Any:
             return value
 
 
+def without_secrets(body: Any, job_id: str) -> Any:
+    """Return an answer with marks in the place of what is new each time."""
+    text = re.sub(r'"sessionIdentifier": "[\w-]{43,}"', '"sessionIdentifier": "$secret"', json.dumps(body))
+    return json.loads(text.replace(json.dumps(job_id), '"$id"'))
+
+
+async def runs_again(stack: Stack, job_id: str) -> None:
+    """Wait until a job that was suspended is known to run."""
+    async with asyncio.timeout(30):
+        while stack.overview(job_id)["state"] != "RUNNING":
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_each_call_is_understood_and_answered_in_the_form_of_its_era(stack: Stack, era: str) -> None:
     made = kept(f"{era}.job")
@@ -41,9 +56,12 @@ async def test_each_call_is_understood_and_answered_in_the_form_of_its_era(stack
             await stack.core.wait_update(made["id"], state="RUNNING")
         if call == "jobs/unsuspend":
             await stack.core.wait_update(made["id"], state="SUSPENDED")
+        if call == "jobs/interactiveSession":
+            await runs_again(stack, made["id"])
         request = with_job(exchange["request"], made)
         reply = await stack.core.call(call, request, user=user, method=exchange["method"])
-        assert (reply["status"], reply["body"]) == (exchange["status"], exchange["response"]), call
+        found = reply["status"], without_secrets(reply["body"], made["id"])
+        assert found == (exchange["status"], exchange["response"]), call
     await stack.core.wait_update(made["id"], state="SUCCESS")
 
 

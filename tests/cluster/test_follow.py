@@ -169,6 +169,21 @@ async def test_a_follow_drops_what_is_no_text_and_splits_no_character(stack: Sta
     assert followed.text() == "aæbc😀"
 
 
+async def test_a_follow_goes_on_with_what_a_requeued_job_prints(stack: Stack, slurm: Slurm) -> None:
+    script = f'echo "start $SLURM_RESTART_COUNT"; {UNTIL_GO}; echo end'
+    made = await running(stack, script, product="requeued")
+    slurm_id = str(stack.overview(made["id"])["slurm_id"])
+    async with seeds_core(stack.url, await stack.core.core_token()) as core:
+        followed = await core.follow(made)
+        await core.until_printed(followed, "start")
+        slurm.run("scontrol", "requeue", slurm_id)
+        await slurm.start_now(slurm_id)
+        await core.until_printed(followed, "start 1\n", seconds=90)
+        await go(stack, made)
+        await core.until_end(followed)
+    assert followed.text().splitlines()[1:] == ["start 1", "end"]
+
+
 async def test_a_slow_follower_is_held_back_and_neither_the_job_nor_other_followers(stack: Stack) -> None:
     made = await running(stack, f"{UNTIL_GO}; head -c 30000000 /dev/zero | tr '\\0' x; echo end")
     token = await stack.core.core_token()
@@ -233,7 +248,8 @@ async def test_a_crowd_of_followers_gets_every_byte_in_order(stack: Stack) -> No
     for made in jobs:
         await stack.core.wait_update(made["id"], state="RUNNING", timeout=120)
     crowd = Crowd(stack.url, await stack.core.core_token(), jobs, 200)
-    before = usage(stack.facade.pid).memory_bytes
+    before = usage(stack.facade.pid)
+    sidecar_before = usage(stack.sidecar.pid)
     try:
         await crowd.connect()
         for made in jobs:
@@ -241,7 +257,12 @@ async def test_a_crowd_of_followers_gets_every_byte_in_order(stack: Stack) -> No
         await crowd.until_end(120)
     finally:
         await crowd.close()
-    assert usage(stack.facade.pid).memory_bytes - before < 100 << 20
+    assert usage(stack.facade.pid).memory_bytes - before.memory_bytes < 100 << 20
+    async with asyncio.timeout(20):  # until connections and files are let go of
+        while usage(stack.facade.pid).descriptors > before.descriptors + 20:
+            await asyncio.sleep(0.1)
+        while usage(stack.sidecar.pid).descriptors > sidecar_before.descriptors + 5:
+            await asyncio.sleep(0.1)
     for job_id, heard in crowd.heard:
         assert heard.is_all_of(stack.job_folder("alice", job_id))
 

@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.cluster.conftest import fresh_folder
+from tests.support.follow import seeds_core
 from tests.support.jobs import bulk, job
 from tests.support.processes import ROOT
 from tests.support.slurm import Slurm
@@ -134,6 +135,9 @@ async def test_a_virtual_machine_prints_and_reads_on_its_console(machines: Stack
         await _type(slurm, machines, made, "off")
     end = await machines.core.wait_update(made["id"], state="SUCCESS", timeout=60)
     assert end["status"] == "The job has finished processing!"
+    async with seeds_core(machines.url, await machines.core.core_token()) as core:
+        followed = await core.until_end(await core.follow(made))
+    assert "you said: hello" in followed.text()
 
 
 async def test_a_suspended_machine_stands_still_and_goes_on_where_it_was(machines: Stack) -> None:

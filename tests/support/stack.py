@@ -37,6 +37,7 @@ era = "{era}"
 
 [facade]
 listen = "{listen}"
+{facade}
 
 [jobmap]
 path = "{folder}/var/jobs.db"
@@ -80,8 +81,8 @@ memory_gib = {memory_gib}
 class Settings:
     """What differs from one stack to another.
 
-    `sidecar`, `core` and `cluster` are added to these sections, `products` replaces the three of the
-    seed documents, `more` is appended to the configuration.
+    `sidecar`, `facade`, `core` and `cluster` are added to these sections, `products` replaces the three
+    of the seed documents, `more` is appended to the configuration.
     """
 
     era: str = "seeds"
@@ -90,6 +91,7 @@ class Settings:
     absence_grace_seconds: float = 5
     memory_gib: float = 0.1
     sidecar: str = ""
+    facade: str = ""
     core: str = ""
     cluster: str = ""
     products: str | None = None

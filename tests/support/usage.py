@@ -12,17 +12,20 @@ class Usage:
 
     memory_bytes: int
     cpu_seconds: float
+    descriptors: int
+    """Open files and connections."""
 
 
 def usage(pid: int) -> Usage:
     """Return what a program and its descendants hold of memory, and what they have used of the processor."""
-    memory, ticks = 0, 0
+    memory, ticks, descriptors = 0, 0, 0
     for process in _family(pid):
         with suppress(OSError):
             memory += int(Path(f"/proc/{process}/statm").read_text().split()[1])
             words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += int(words[11]) + int(words[12])
-    return Usage(memory * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"))
+            descriptors += len(list(Path(f"/proc/{process}/fd").iterdir()))
+    return Usage(memory * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"), descriptors)
 
 
 def _family(pid: int) -> list[int]:

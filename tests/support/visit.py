@@ -10,9 +10,9 @@ from tests.support.web import gateway_port
 # Browsers take all names below .localhost for their own machine, and trust them as they do https.
 SITE = """
 [web]
-listen = "127.0.0.1:{port}"
-scheme = "http"
-port = {port}
+listen = "127.0.0.1:{inside}"
+scheme = "{scheme}"
+port = {outside}
 suffix = ".apps.localhost"
 
 [[public_links]]
@@ -43,9 +43,13 @@ and open the same address there. It lists the running jobs of 'user':
 """
 
 
-def visitable() -> Settings:
-    """Return the settings of a provider whose web applications a browser on this machine can reach."""
-    return Settings(more=SITE.format(port=free_port()))
+def visitable(*, era: str = "seeds", scheme: str = "http", outside: int | None = None) -> Settings:
+    """Return the settings of a provider whose web applications a browser on this machine can reach.
+
+    `outside` is the port that browsers see, where it is not the gateway's own.
+    """
+    inside = free_port()
+    return Settings(era=era, more=SITE.format(scheme=scheme, inside=inside, outside=outside or inside))
 
 
 async def start_jobs(stack: Stack) -> None:

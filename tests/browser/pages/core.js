@@ -26,14 +26,15 @@ export async function openSession(id, rank, sessionType, target) {
 }
 
 /** Open another of these pages, or an application of a job, in a tab of its own. */
-export async function openTab(id, rank, sessionType) {
+export async function openTab(id, rank, sessionType, target) {
   if (sessionType !== "WEB") {
-    window.open(page(sessionType === "VNC" ? "desktop.html" : "terminal.html", {id, rank}));
+    const name = sessionType === "VNC" ? "desktop.html" : "terminal.html";
+    window.open(page(name, {id, rank, ...(target && {target})}));
     return;
   }
   const tab = window.open("about:blank"); // now, because later it would not be the user's own click
   try {
-    tab.location = (await openSession(id, rank, "WEB")).session.redirectClientTo;
+    tab.location = (await openSession(id, rank, "WEB", target)).session.redirectClientTo;
   } catch (error) {
     tab.close();
     throw error;

@@ -16,7 +16,7 @@ async function connect() {
   say("connecting …");
   let opened;
   try {
-    opened = await openSession(id, rank, "VNC");
+    opened = await openSession(id, rank, "VNC", query.get("target"));
   } catch (error) {
     lost(error);
     return;
@@ -28,6 +28,7 @@ async function connect() {
     wsProtocols: ["binary"],
   });
   desktop.scaleViewport = true;
+  desktop.background = "#141a24";
   desktop.addEventListener("connect", () => {
     say("");
     desktop.focus();

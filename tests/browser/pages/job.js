@@ -4,7 +4,7 @@ import {byId, call, element, openTab, query, say, sessionsOf, token} from "./cor
 
 const AGAIN_MS = 1000;
 const MOST_PIECES = 20000;
-const FINAL = ["SUCCESS", "FAILURE", "EXPIRED"];
+const WINDOW = "Target: ";
 const id = query.get("id");
 const flags = "includeApplication=true&includeSupport=true&includeProduct=true&includeUpdates=true";
 let job;
@@ -72,6 +72,10 @@ function showState() {
 
 function showUpdate({timestamp, state, status}) {
   if (!state && !status) return;
+  if (status?.startsWith(WINDOW)) {
+    addWindow(JSON.parse(status.slice(WINDOW.length)));
+    return;
+  }
   const line = element("li");
   const time = element("time", new Date(timestamp).toLocaleTimeString("en-GB"));
   line.append(time);
@@ -97,16 +101,26 @@ function append(screen, channel, text) {
   while (screen.childNodes.length > MOST_PIECES) screen.firstChild.remove();
 }
 
+/** One more window that the application has announced for a rank. */
+function addWindow({rank, type, target}) {
+  const head = byId(`log-${rank}`)?.previousSibling;
+  if (target && !head?.querySelector(`button[data-target="${target}"]`)) head?.append(opener(target, rank, type, target));
+  showState();
+}
+
+function opener(label, rank, type, target) {
+  const button = element("button", label);
+  button.name = type;
+  if (target) button.dataset.target = target;
+  button.onclick = () => openTab(id, rank, type, target).catch((error) => alert(error.message));
+  return button;
+}
+
 function panel(rank) {
   const section = element("section");
   const head = element("h2");
   head.append(element("span", `Rank ${rank}`));
-  for (const [label, type] of sessionsOf(job)) {
-    const button = element("button", label);
-    button.name = type;
-    button.onclick = () => openTab(id, rank, type).catch((error) => alert(error.message));
-    head.append(button);
-  }
+  for (const [label, type] of sessionsOf(job)) head.append(opener(label, rank, type));
   const screen = element("pre");
   screen.id = `log-${rank}`;
   section.append(head, screen);

@@ -43,7 +43,7 @@ class Follow:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(together, *tasks, return_exceptions=True)
 
     def _wake(self) -> None:
         with suppress(asyncio.QueueFull):

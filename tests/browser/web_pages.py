@@ -1,0 +1,31 @@
+"""A small web application, and how its user opens it."""
+
+import copy
+from typing import Any
+
+from playwright.async_api import Page
+
+from tests.browser.portal import Portal
+from tests.support.jobs import application
+
+_SERVE = 'echo "<h1>My application</h1>" >index.html; exec python3 -m http.server "$UCLOUD_PORT"'
+
+
+def web_page(*, before: str = "true") -> dict[str, Any]:
+    """Return the application `web-page`, which serves one page once a command has ended."""
+    made = copy.deepcopy(dict(application("acme-web-application")))
+    made["metadata"]["name"] = "web-page"
+    words = ("bash", "-c", f"{before}; {_SERVE}")
+    made["invocation"]["invocation"] = [{"type": "word", "word": word} for word in words]
+    made["invocation"]["web"] = {"port": None}
+    return made
+
+
+async def open_web(portal: Portal, job_id: str) -> Page:
+    """Open a job's web application by the portal's button."""
+    start = await portal.open()
+    async with portal.context.expect_page() as opened:
+        await start.locator(f"tr[data-job='{job_id}']").get_by_role("button", name="Web").click()
+    page = await opened.value
+    await page.wait_for_url(f"**://app-{job_id}-0.apps.localhost:*/**")
+    return page
