@@ -22,6 +22,7 @@ from slurm_provider.sidecar.tickets import Tickets
 log = structlog.get_logger()
 
 TICKET_TIMEOUT_SECONDS = 5.0
+BREATH_SECONDS = 0.1
 HERE = b"+"
 """What comes with the connection."""
 
@@ -61,7 +62,12 @@ class Relay:
         loop = asyncio.get_running_loop()
         with listening:
             while True:
-                connection, _ = await loop.sock_accept(listening)
+                try:
+                    connection, _ = await loop.sock_accept(listening)
+                except OSError as error:  # out of descriptors
+                    log.warning("no connection accepted at the relay", reason=str(error))
+                    await asyncio.sleep(BREATH_SECONDS)
+                    continue
                 self._keep(asyncio.create_task(self._serve_unix(connection)))
 
     def _keep(self, task: asyncio.Task[None]) -> None:

@@ -5,7 +5,7 @@ import base64
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -458,6 +458,35 @@ async def test_a_head_that_comes_drop_by_drop_is_not_waited_for(job: WebJob) -> 
                 await asyncio.wait({ended}, timeout=0.5)
         assert await ended == b""
         assert 10 < loop.time() - begun < 20
+
+
+async def test_connections_have_limits_and_are_free_again_once_others_end() -> None:
+    limits = "connections = 6\n[sessions]\nconnections_per_session = 2\n"
+    async with AsyncExitStack() as opened:
+        stack = await opened.enter_async_context(
+            running_stack(fresh_folder("gateway-limits"), web_settings(more=limits))
+        )
+        job = await start_web_job(stack)
+        cookie = await job.cookie()
+        await listening(job, cookie)
+        async with AsyncExitStack() as held:
+            for _ in range(2):
+                await held.enter_async_context(web_socket(job, cookie, origin=None))
+            with pytest.raises(InvalidStatus) as refused:
+                await held.enter_async_context(web_socket(job, cookie, origin=None))
+            assert refused.value.response.status_code == 429
+            assert b"as many connections as it may have" in bytes(refused.value.response.body or b"")
+            others = [await held.enter_async_context(Raw.to(stack)) for _ in range(8)]
+            for raw in others[:3]:
+                await raw.send(b"GET / HTTP/1.1\r\n")  # a head that is not whole: it waits
+            assert await others[-1].rest() == b""
+        async with job.browser(cookie=cookie) as browser, asyncio.timeout(20):
+            while True:
+                try:
+                    assert (await browser.get("/")).status_code == 200
+                    break
+                except httpx.TransportError:
+                    await asyncio.sleep(0.1)
 
 
 # what applications try

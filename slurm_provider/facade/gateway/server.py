@@ -14,6 +14,7 @@ from slurm_provider.rpc.wire import Wire
 log = structlog.get_logger()
 
 GRACE_SECONDS = 3.0
+BREATH_SECONDS = 0.1
 
 
 class Gateway:
@@ -57,19 +58,21 @@ class Gateway:
         while True:
             try:
                 connection, _ = await loop.sock_accept(listening)
+                self._take(connection)
             except OSError as error:  # out of descriptors, or a browser that has gone already
                 log.warning("no connection accepted", reason=str(error))
-                await asyncio.sleep(0.1)
-                continue
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            browser = Wire(connection)
-            if not self._has_room(browser.peer):
-                browser.reset()
-                continue
-            task = asyncio.create_task(self._serve(browser))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+                await asyncio.sleep(BREATH_SECONDS)
+
+    def _take(self, connection: socket.socket) -> None:
+        browser = Wire(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if not self._has_room(browser.peer):
+            browser.reset()
+            return
+        task = asyncio.create_task(self._serve(browser))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
     def _has_room(self, peer: str) -> bool:
         if len(self._connections) >= self._web.connections:
