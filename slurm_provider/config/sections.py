@@ -185,6 +185,8 @@ class Drive(Section):
 
     id: Identifier
     path: AbsolutePath
+    cluster: Identifier | None = None
+    """On whose login node terminals in its folders are opened; not said: that of the first cluster."""
 
 
 Flag = Literal[
@@ -356,6 +358,13 @@ class FacadeConfig(BaseModel):
         machines = {product.category for product in self.products}
         if shared := [category for category, _ in names if category in machines]:
             raise ValueError(f"the category '{shared[0]}' cannot hold both machines and public links")
+        return self
+
+    @model_validator(mode="after")
+    def _drives_are_on_clusters(self) -> Self:
+        for drive in self.drives:
+            if drive.cluster is not None and drive.cluster not in self.clusters:
+                raise ValueError(f"the drive '{drive.id}' is on no cluster that is there: '{drive.cluster}'")
         return self
 
     def category(self, name: str) -> Category:

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.jobs import bulk
 from tests.support.stack import Stack
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 HINT = base64.b64encode(b"user").decode()
 
 

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends
 
+from slurm_provider.config import FacadeConfig
 from slurm_provider.facade.auth import ActingUser, documented
 from slurm_provider.facade.errors import Refused
 from slurm_provider.facade.services import Services, TheServices
@@ -129,7 +130,7 @@ async def _open_folder(item: FolderRequest, services: Services, user: str | None
     if user is None:
         raise Refused(400, "the call does not say for which user the terminal is to be opened")
     try:
-        local_path(item.folder, services.config.drives)
+        root = local_path(item.folder, services.config.drives).root
         local_user, _ = await services.jobmap.call(JobMap.local_identity, user, None)
     except (LaunchError, UnmappedError) as error:
         raise Refused(400, str(error)) from error
@@ -137,7 +138,7 @@ async def _open_folder(item: FolderRequest, services: Services, user: str | None
     session = Session(
         SessionKind.FOLDER,
         user,
-        next(iter(services.config.clusters)),
+        _cluster_with(root, services.config),
         local_user,
         job_id=None,
         rank=0,
@@ -151,6 +152,12 @@ async def _open_folder(item: FolderRequest, services: Services, user: str | None
         sessionIdentifier=secret,
         domainOverride=services.config.facade.websocket_url,
     )
+
+
+def _cluster_with(root: str, config: FacadeConfig) -> str:
+    """Return the cluster on whose login node a drive's folder is."""
+    drive = next(drive for drive in config.drives if drive.path == root)
+    return drive.cluster or next(iter(config.clusters))
 
 
 async def _note(secret: str, session: Session, services: Services) -> None:
