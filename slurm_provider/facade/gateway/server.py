@@ -67,10 +67,12 @@ class Gateway:
         browser = Wire(connection)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if not self._has_room(browser.peer):
+        peer = browser.peer
+        if not self._has_room(peer):
             browser.reset()
             return
-        task = asyncio.create_task(self._serve(browser))
+        self._by_peer[peer] += 1
+        task = asyncio.create_task(self._serve(browser, peer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
@@ -79,9 +81,7 @@ class Gateway:
             return False
         return _is_proxy(peer) or self._by_peer[peer] < self._web.connections_per_client
 
-    async def _serve(self, browser: Wire) -> None:
-        peer = browser.peer
-        self._by_peer[peer] += 1
+    async def _serve(self, browser: Wire, peer: str) -> None:
         try:
             await Connection(browser, self._rooms).serve()
         except Exception:  # one broken connection must not end the others
