@@ -67,9 +67,10 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
         await _show_idle(stack, "while nothing is printed")
         _show_memory(stack, "while nothing is printed")
         tail = await Tail.of(folders)
-        for path in folders:
-            (path / "go").touch()
         begun, spent = time.monotonic(), _cpu_seconds(stack)
+        for path in folders:  # one after the other: jobs do not print in step
+            (path / "go").touch()
+            await asyncio.sleep(options.pause / len(folders))
         await crowd.until_end(options.lines * options.pause * 3 + 120)
         _say(f"all follows have ended, after {time.monotonic() - begun:.1f} s")
         for name, seconds in _cpu_seconds(stack).items():

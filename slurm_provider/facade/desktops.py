@@ -17,13 +17,13 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from slurm_provider.facade.gateway.bodies import pass_both_ways
-from slurm_provider.facade.gateway.wire import Broken, Wire
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions.living import TooManyConnections
 from slurm_provider.facade.sessions.replicas import desktop_port, replica_of_job
 from slurm_provider.jobmap import JobMap, Session, SessionKind
 from slurm_provider.rpc.errors import ClusterUnavailable
 from slurm_provider.rpc.tunnels import TunnelRefused
+from slurm_provider.rpc.wire import Broken, Wire
 
 log = structlog.get_logger()
 

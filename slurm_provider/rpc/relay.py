@@ -7,12 +7,11 @@ says that its sender will send no more, which TLS by itself cannot say.
 
 import asyncio
 import ssl
-from contextlib import suppress
 
 from slurm_provider.config.sections import Tls
+from slurm_provider.rpc.wire import PIECE_BYTES, Broken, Wire
 
 TICKET_BYTES = 32
-PIECE_BYTES = 1 << 18
 _LENGTH_BYTES = 4
 
 
@@ -36,41 +35,35 @@ def tls_context(purpose: ssl.Purpose, tls: Tls) -> ssl.SSLContext:
     return context
 
 
-Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Pieces = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+"""A connection with TLS, on which bytes go in pieces."""
 
 
-async def relay(plain: Ends, pieces: Ends) -> None:
+async def relay(plain: Wire, pieces: Pieces) -> None:
     """Pass bytes in both directions until both are done, or one end breaks; close both."""
-    ways = {
-        asyncio.create_task(_into_pieces(plain[0], pieces[1])),
-        asyncio.create_task(_out_of_pieces(pieces[0], plain[1])),
-    }
+    reader, writer = pieces
     try:
-        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
-        for way in done:
-            with suppress(OSError, ValueError, asyncio.IncompleteReadError):
-                way.result()
+        async with asyncio.TaskGroup() as ways:
+            ways.create_task(_into_pieces(plain, writer))
+            ways.create_task(_out_of_pieces(reader, plain))
+    except* (Broken, OSError, ValueError, asyncio.IncompleteReadError):
+        plain.reset()
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        for _, writer in (plain, pieces):
-            writer.close()
+        plain.close()
+        writer.close()
 
 
-async def _into_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(PIECE_BYTES):
-        writer.write(len(data).to_bytes(_LENGTH_BYTES))
-        writer.write(data)
+async def _into_pieces(plain: Wire, writer: asyncio.StreamWriter) -> None:
+    while data := await plain.read(PIECE_BYTES):
+        writer.write(len(data).to_bytes(_LENGTH_BYTES) + data)
         await writer.drain()
     writer.write((0).to_bytes(_LENGTH_BYTES))
     await writer.drain()
 
 
-async def _out_of_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _out_of_pieces(reader: asyncio.StreamReader, plain: Wire) -> None:
     while length := int.from_bytes(await reader.readexactly(_LENGTH_BYTES)):
         if length > PIECE_BYTES:
             raise ValueError(f"a piece of {length} bytes is longer than any is sent")
-        writer.write(await reader.readexactly(length))
-        await writer.drain()
-    writer.write_eof()
+        await plain.send(await reader.readexactly(length))
+    plain.end_writing()

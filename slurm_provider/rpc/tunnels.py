@@ -13,8 +13,7 @@ import grpc.aio
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.errors import ClusterUnavailable, unavailable
 from slurm_provider.rpc.relay import (
-    PIECE_BYTES,
-    Ends,
+    Pieces,
     host_and_port,
     relay,
     tls_context,
@@ -23,6 +22,7 @@ from slurm_provider.rpc.relay import (
 from slurm_provider.rpc.request_id import metadata
 from slurm_provider.rpc.v1.tunnel_pb2 import OpenTunnelRequest, ReadReplicaFileRequest
 from slurm_provider.rpc.v1.tunnel_pb2_grpc import TunnelServiceStub
+from slurm_provider.rpc.wire import PIECE_BYTES, Wire
 
 OPEN_TIMEOUT_SECONDS = 45.0
 FETCH_TIMEOUT_SECONDS = 5.0
@@ -129,14 +129,12 @@ class Tunnels:
         except BaseException:
             pieces[1].close()
             raise
-        return await self._beside(pieces)
+        return self._beside(pieces)
 
-    async def _beside(self, pieces: Ends) -> socket.socket:
+    def _beside(self, pieces: Pieces) -> socket.socket:
         """Return a socket whose other end is relayed, so that all tunnels look alike."""
         ours, theirs = socket.socketpair()
-        theirs.setblocking(False)
-        plain = await asyncio.open_connection(sock=theirs, limit=PIECE_BYTES)
-        task = asyncio.create_task(relay(plain, pieces))
+        task = asyncio.create_task(relay(Wire(theirs), pieces))
         self._relaying.add(task)
         task.add_done_callback(self._relaying.discard)
         ours.setblocking(False)

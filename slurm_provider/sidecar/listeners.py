@@ -16,10 +16,14 @@ KEPT_SECONDS = 5.0
 IDLE_SECONDS = 120.0
 _LIMIT_BYTES = 4 << 20
 _LISTEN = "0A"
-_END = b"end of listeners\n"
 
 # Plain shell, for nodes need not have this package. It ends with its input, and so with the agent.
-_SCRIPT = "while read -r _; do cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep ' 0A '; echo 'end of listeners'; done"  # noqa: E501
+_SCRIPT = """
+while read -r question; do
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep ' 0A '
+    echo "answered $question"
+done
+"""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Probe:
         self._runner = runner
         self._process: asyncio.subprocess.Process | None = None
         self._asking = asyncio.Lock()
+        self._questions = 0
         self._answered = 0.0
         self._answer: list[Listener] = []
         self.last_used = time.monotonic()
@@ -98,9 +103,10 @@ class Probe:
         reader, writer = self._process.stdout, self._process.stdin
         if reader is None or writer is None:
             raise OSError("a process without pipes")
-        writer.write(b"\n")
+        self._questions += 1
+        writer.write(b"%d\n" % self._questions)
         await writer.drain()
-        return (await reader.readuntil(_END)).removesuffix(_END)
+        return await reader.readuntil(b"answered %d\n" % self._questions)
 
     async def end(self) -> None:
         """End the step."""

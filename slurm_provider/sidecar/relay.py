@@ -10,18 +10,19 @@ import structlog
 
 from slurm_provider.config import Sidecar
 from slurm_provider.rpc.relay import (
-    PIECE_BYTES,
     TICKET_BYTES,
     host_and_port,
     relay,
     tls_context,
     unix_relay,
 )
+from slurm_provider.rpc.wire import PIECE_BYTES, Wire
 from slurm_provider.sidecar.tickets import Tickets
 
 log = structlog.get_logger()
 
 TICKET_TIMEOUT_SECONDS = 5.0
+BREATH_SECONDS = 0.1
 HERE = b"+"
 """What comes with the connection."""
 
@@ -61,7 +62,12 @@ class Relay:
         loop = asyncio.get_running_loop()
         with listening:
             while True:
-                connection, _ = await loop.sock_accept(listening)
+                try:
+                    connection, _ = await loop.sock_accept(listening)
+                except OSError as error:  # out of descriptors
+                    log.warning("no connection accepted at the relay", reason=str(error))
+                    await asyncio.sleep(BREATH_SECONDS)
+                    continue
                 self._keep(asyncio.create_task(self._serve_unix(connection)))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
@@ -85,8 +91,7 @@ class Relay:
                 tunnel = self._tickets.redeem(await reader.readexactly(TICKET_BYTES))
             if tunnel is not None:
                 writer.write(HERE)
-                plain = await asyncio.open_connection(sock=tunnel, limit=PIECE_BYTES)
-                await relay(plain, (reader, writer))
+                await relay(Wire(tunnel), (reader, writer))
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             log.info("relay not used", reason=str(error))
         finally:

@@ -2,8 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,3 +194,11 @@ def memory_kib(pid: int) -> int:
     """Return the resident memory of a process."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.partition("VmRSS:")[2].split()[0])
+
+
+@contextmanager
+def nothing_reaches(*jobs: WebJob) -> Iterator[None]:
+    """Assert that no request comes to these jobs' applications."""
+    before = [job.printed() for job in jobs]
+    yield
+    assert [job.printed() for job in jobs] == before

@@ -5,7 +5,7 @@ import asyncio
 import h11
 
 from slurm_provider.facade.gateway.heads import BadHead, Head, RequestHead, chunks_of
-from slurm_provider.facade.gateway.wire import Broken, Wire
+from slurm_provider.rpc.wire import Broken, Wire
 
 
 async def pass_chunks(source: Wire, target: Wire, head: Head, request: RequestHead, *, rechunk: bool) -> None:

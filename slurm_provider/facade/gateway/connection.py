@@ -15,11 +15,11 @@ from slurm_provider.facade.gateway.forwarding import client_of
 from slurm_provider.facade.gateway.heads import BadHead, RequestHead, read_request
 from slurm_provider.facade.gateway.open_links import OpenLinks
 from slurm_provider.facade.gateway.places import Key, Place
-from slurm_provider.facade.gateway.wire import Broken, Wire
 from slurm_provider.facade.sessions.living import LivingSessions, TooManyConnections
 from slurm_provider.facade.sessions.replicas import PORT_FILE, replica_of_job
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
 from slurm_provider.rpc.tunnels import NotReady, NotRunning, TunnelRefused
+from slurm_provider.rpc.wire import Broken, Wire
 
 log = structlog.get_logger()
 

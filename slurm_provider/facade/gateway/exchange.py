@@ -6,7 +6,7 @@ from contextlib import suppress
 from slurm_provider.facade.gateway.bodies import pass_both_ways, pass_chunks
 from slurm_provider.facade.gateway.forwarding import request_head, response_head
 from slurm_provider.facade.gateway.heads import BadHead, RequestHead, ResponseHead, read_response
-from slurm_provider.facade.gateway.wire import Broken, Wire
+from slurm_provider.rpc.wire import Broken, Wire
 
 
 class Gone(Exception):

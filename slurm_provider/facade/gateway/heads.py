@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import h11
 
-from slurm_provider.facade.gateway.wire import Broken, Wire
+from slurm_provider.rpc.wire import Broken, Wire
 
 HEAD_BYTES = 64 << 10
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")

@@ -9,11 +9,12 @@ import structlog
 
 from slurm_provider.config.sessions import Web
 from slurm_provider.facade.gateway.connection import Connection, Rooms
-from slurm_provider.facade.gateway.wire import Wire
+from slurm_provider.rpc.wire import Wire
 
 log = structlog.get_logger()
 
 GRACE_SECONDS = 3.0
+BREATH_SECONDS = 0.1
 
 
 class Gateway:
@@ -57,28 +58,30 @@ class Gateway:
         while True:
             try:
                 connection, _ = await loop.sock_accept(listening)
+                self._take(connection)
             except OSError as error:  # out of descriptors, or a browser that has gone already
                 log.warning("no connection accepted", reason=str(error))
-                await asyncio.sleep(0.1)
-                continue
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            browser = Wire(connection)
-            if not self._has_room(browser.peer):
-                browser.reset()
-                continue
-            task = asyncio.create_task(self._serve(browser))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+                await asyncio.sleep(BREATH_SECONDS)
+
+    def _take(self, connection: socket.socket) -> None:
+        browser = Wire(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        peer = browser.peer
+        if not self._has_room(peer):
+            browser.reset()
+            return
+        self._by_peer[peer] += 1
+        task = asyncio.create_task(self._serve(browser, peer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
     def _has_room(self, peer: str) -> bool:
         if len(self._connections) >= self._web.connections:
             return False
         return _is_proxy(peer) or self._by_peer[peer] < self._web.connections_per_client
 
-    async def _serve(self, browser: Wire) -> None:
-        peer = browser.peer
-        self._by_peer[peer] += 1
+    async def _serve(self, browser: Wire, peer: str) -> None:
         try:
             await Connection(browser, self._rooms).serve()
         except Exception:  # one broken connection must not end the others
