@@ -20,7 +20,9 @@ class Terminal:
         self.page = page
 
     @classmethod
-    async def of(cls, portal: Portal, job_id: str, rank: int = 0, **query: str) -> "Terminal":
+    async def of(
+        cls, portal: Portal, job_id: str, rank: int = 0, *, prompt: str = "$ ", **query: str
+    ) -> "Terminal":
         """Open a terminal in a rank of a job by the portal's buttons, and wait for its prompt."""
         start = await portal.open(**query)
         row = start.locator(f"tr[data-job='{job_id}']")
@@ -29,7 +31,7 @@ class Terminal:
             await row.get_by_role("button", name="Terminal").click()
         terminal = cls(await opened.value)
         await expect(terminal.page.locator("#message")).to_be_empty()
-        await terminal.shows("$ ")
+        await terminal.shows(prompt)
         return terminal
 
     async def type(self, text: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.portal import Portal
-from tests.browser.web_pages import open_web, web_page
+from tests.browser.web_pages import HEADING, open_web
 from tests.cluster.conftest import fresh_folder
 from tests.conftest import ARTEFACTS
 from tests.support.stack import free_port, running_stack
@@ -30,10 +30,9 @@ async def portal(browser: Browser) -> AsyncIterator[Portal]:
 
 
 async def test_a_cookie_that_lets_in_over_https_is_for_https_and_one_domain_only(portal: Portal) -> None:
-    await portal.stack.core.add_application(web_page())
-    job_id = await portal.running("web-page")
+    job_id = await portal.running("acme-web-application")
     page = await open_web(portal, job_id)
-    await expect(page.get_by_role("heading", name="My application")).to_be_visible()
+    await expect(page.get_by_role("heading", name=HEADING)).to_be_visible()
     assert page.url.startswith("https://")
     [cookie] = await portal.context.cookies()
     assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")

@@ -3,7 +3,7 @@
 from playwright.async_api import expect
 
 from tests.browser.portal import Portal
-from tests.browser.web_pages import open_web, web_page
+from tests.browser.web_pages import HEADING, late_application, open_web
 
 
 async def test_a_notebook_cell_runs_over_the_proxied_websocket(portal: Portal) -> None:
@@ -24,13 +24,13 @@ async def test_a_notebook_cell_runs_over_the_proxied_websocket(portal: Portal) -
 
 async def test_a_page_waits_for_its_application_and_says_when_the_job_has_ended(portal: Portal) -> None:
     core = portal.stack.core
-    await core.add_application(web_page(before="until [ -e go-on ]; do sleep 0.2; done"))
-    job_id = await portal.running("web-page")
+    await core.add_application(late_application("until [ -e go-on ]; do sleep 0.2; done"))
+    job_id = await portal.running("late-application")
     page = await open_web(portal, job_id)
     await expect(page.get_by_role("heading", name="The application is not ready yet")).to_be_visible()
     await portal.shot(page, "not-ready")
     (portal.stack.job_folder("alice", job_id) / "go-on").touch()
-    await expect(page.get_by_role("heading", name="My application")).to_be_visible()
+    await expect(page.get_by_role("heading", name=HEADING)).to_be_visible()
 
     await core.terminate_as_user("user", job_id)
     await core.wait_update(job_id, state="SUCCESS", timeout=60)

@@ -8,16 +8,15 @@ from playwright.async_api import Page
 from tests.browser.portal import Portal
 from tests.support.jobs import application
 
-_SERVE = 'echo "<h1>My application</h1>" >index.html; exec python3 -m http.server "$UCLOUD_PORT"'
+HEADING = "Acme web application"
 
 
-def web_page(*, before: str = "true") -> dict[str, Any]:
-    """Return the application `web-page`, which serves one page once a command has ended."""
+def late_application(command: str) -> dict[str, Any]:
+    """Return the application `late-application`: the document's, which serves once a command has ended."""
     made = copy.deepcopy(dict(application("acme-web-application")))
-    made["metadata"]["name"] = "web-page"
-    words = ("bash", "-c", f"{before}; {_SERVE}")
+    made["metadata"]["name"] = "late-application"
+    words = ("bash", "-c", f"{command}; exec acme-web-application")
     made["invocation"]["invocation"] = [{"type": "word", "word": word} for word in words]
-    made["invocation"]["web"] = {"port": None}
     return made
 
 

@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -20,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.support.events import Event, amount
-from tests.support.processes import COMMAND, ROOT
+from tests.support.processes import ROOT
 from tests.support.stack import Stack, running_stack
 from tests.support.timeline import Page, StoryFailed, Timeline
-from tests.support.visit import directions, start_jobs, visitable
+from tests.support.visit import directions, start_jobs, to_try, visitable
 
 WIDTH = 100
 SEED_JOB = "54112"
@@ -165,45 +164,11 @@ async def _keep_open(console: Console, stack: Stack) -> None:
         await start_jobs(stack)
     console.print("\n[bold]All goes on running until Ctrl-C.[/bold]")
     console.print(Text(directions(stack)), soft_wrap=True)
-    _show_what_to_try(console, stack)
-    await asyncio.Event().wait()
-
-
-TO_TRY = """
-# a user of the portal submits the job of above once more
-curl -sS -H "Authorization: Bearer $(curl -sS '{core}/standin/token?user=user')" \\
-  -H 'Content-Type: application/json' {core}/api/jobs -d {job}; echo
-
-# Core asks the provider what its machines can do
-curl -sS -H "Authorization: Bearer $(curl -sS {core}/standin/token/core)" \\
-  {facade}/ucloud/example/jobs/retrieveProducts; echo
-
-# what the job map knows
-{command} jobs ls --config {config}
-{command} jobs ls --json --config {config}
-{command} jobs show {seed_job} --config {config}
-
-# what Slurm knows
-export SLURM_CONF={slurm_conf}
-squeue
-sacct --allusers --allocations
-"""
-
-
-def _show_what_to_try(console: Console, stack: Stack) -> None:
     console.print("[bold]To try in another terminal, as root:[/bold]")
-    lines = TO_TRY.format(
-        core=stack.core.url,
-        job=shlex.quote(json.dumps({"items": [THREE_REPLICAS]})),
-        facade=stack.url,
-        command=COMMAND,
-        config=stack.config_path,
-        seed_job=SEED_JOB,
-        slurm_conf=os.environ["SLURM_CONF"],
-    )
-    console.print(Text(lines), soft_wrap=True)
+    console.print(Text(to_try(stack, THREE_REPLICAS, SEED_JOB)), soft_wrap=True)
     if shutil.which("curl") is None:
         console.print("(there is no curl here: apt-get install curl)")
+    await asyncio.Event().wait()
 
 
 def _cancel_jobs(folder: Path) -> None:

@@ -1,17 +1,18 @@
 """The stand-in as one ASGI application: users, provider and tests each have their paths."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .bodies import json_of
 from .door import Door
+from .door_routes import door_routes
 from .enduser import EndUserApi
 from .linkapi import LinkApi
 from .log_sockets import LogSockets
@@ -24,7 +25,6 @@ from .user_socket import UserSocket
 from .wire import CoreError, JsonObject
 from .world import World
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 _EVERY_METHOD = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 
 
@@ -55,7 +55,7 @@ def create_app(world: World) -> ASGIApp:
 
     links = LinkApi(world, provider)
     routes: list[BaseRoute] = [*_user_routes(world, end_user, sharing), *_link_routes(world, links)]
-    routes += [*_door_routes(door), *page_routes()]
+    routes += [*door_routes(door), *page_routes()]
     routes.append(WebSocketRoute("/api/jobs", UserSocket(world, log_sockets).serve))
     routes.append(Route("/{path:path}", from_provider, methods=_EVERY_METHOD))
     app = Starlette(routes=routes, exception_handlers={CoreError: refuse}, lifespan=lifespan)
@@ -95,10 +95,10 @@ def _link_routes(world: World, api: LinkApi) -> list[Route]:
         return JSONResponse(await api.products())
 
     async def create(request: Request) -> Response:
-        return JSONResponse(await api.create(_claims(world, request), await _json(request)))
+        return JSONResponse(await api.create(_claims(world, request), await json_of(request)))
 
     async def delete(request: Request) -> Response:
-        return JSONResponse(await api.delete(_claims(world, request), await _json(request)))
+        return JSONResponse(await api.delete(_claims(world, request), await json_of(request)))
 
     async def retrieve(request: Request) -> Response:
         return JSONResponse(api.retrieve(_claims(world, request), request.query_params))
@@ -139,7 +139,7 @@ def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]
         return JSONResponse(await api.support())
 
     async def create(request: Request) -> Response:
-        return JSONResponse(await api.create(claims(request), await _json(request)))
+        return JSONResponse(await api.create(claims(request), await json_of(request)))
 
     async def retrieve(request: Request) -> Response:
         return JSONResponse(api.retrieve(claims(request), request.query_params))
@@ -151,17 +151,17 @@ def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]
         return JSONResponse(api.wallets(claims(request)))
 
     async def licences(request: Request) -> Response:
-        return JSONResponse(api.activate_licences(claims(request), await _json(request)))
+        return JSONResponse(api.activate_licences(claims(request), await json_of(request)))
 
     async def utilization(request: Request) -> Response:
         return JSONResponse(await api.utilization(claims(request), request.query_params))
 
     async def update_acl(request: Request) -> Response:
-        return JSONResponse(await sharing.update_acl(claims(request), await _json(request)))
+        return JSONResponse(await sharing.update_acl(claims(request), await json_of(request)))
 
     async def per_job(request: Request) -> Response:
         operation = request.url.path.rpartition("/")[2]
-        return JSONResponse(await api.per_job(claims(request), operation, await _json(request)))
+        return JSONResponse(await api.per_job(claims(request), operation, await json_of(request)))
 
     operations = ("terminate", "suspend", "unsuspend", "extend", "interactiveSession")
     return [
@@ -179,83 +179,3 @@ def _user_routes(world: World, api: EndUserApi, sharing: Sharing) -> list[Route]
         Route("/api/accounting/wallets/browse", wallets),
         *(Route(f"/api/jobs/{operation}", per_job, methods=["POST"]) for operation in operations),
     ]
-
-
-def _door_routes(door: Door) -> list[Route]:
-    """Methods of the door by what they take: nothing, the query, or the decoded body."""
-
-    async def create(request: Request) -> Response:
-        return JSONResponse(await door.create(await request.body()))
-
-    async def call(request: Request) -> Response:
-        return JSONResponse(await door.call(await _json(request)))
-
-    async def poll(_: Request) -> Response:
-        return JSONResponse(await door.poll())
-
-    async def revoke(request: Request) -> Response:
-        return JSONResponse(await door.revoke(await _json(request)))
-
-    async def restart(request: Request) -> Response:
-        return JSONResponse(await door.restart(await _json(request)))
-
-    async def wait(request: Request) -> Response:
-        return JSONResponse(await door.wait(request.query_params))
-
-    def no_input(answer: Callable[[], JsonObject | str]) -> Endpoint:
-        async def endpoint(_: Request) -> Response:
-            return _reply(answer())
-
-        return endpoint
-
-    def of_query(answer: Callable[[Any], JsonObject | str]) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            return _reply(answer(request.query_params))
-
-        return endpoint
-
-    def of_body(answer: Callable[[Any], JsonObject | str]) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            return _reply(answer(await _json(request)))
-
-        return endpoint
-
-    table: list[tuple[str, str, Endpoint]] = [
-        ("POST", "create", create),
-        ("POST", "call", call),
-        ("POST", "poll", poll),
-        ("GET", "wait", wait),
-        ("POST", "revoke", revoke),
-        ("POST", "restart", restart),
-        ("POST", "jobs", of_body(door.add_jobs)),
-        ("GET", "job", of_query(door.job)),
-        ("GET", "received", of_query(door.received)),
-        ("GET", "sent", of_query(door.sent)),
-        ("GET", "violations", no_input(door.violations)),
-        ("DELETE", "violations", no_input(door.clear_violations)),
-        ("PUT", "wallets", of_body(door.set_wallet)),
-        ("GET", "wallets", of_query(door.wallet)),
-        ("GET", "charges", no_input(door.charges)),
-        ("GET", "usage", no_input(door.usage)),
-        ("GET", "connections", no_input(door.connections)),
-        ("PUT", "ssh-keys", of_body(door.set_ssh_keys)),
-        ("PUT", "behaviour", of_body(door.behave)),
-        ("POST", "applications", of_body(door.add_application)),
-        ("POST", "products", of_body(door.add_product)),
-        ("GET", "token", of_query(door.user_token)),
-        ("GET", "token/core", no_input(door.core_token)),
-        ("GET", "token/provider", no_input(door.provider_token)),
-        ("POST", "token/sign", of_body(door.sign)),
-    ]
-    return [Route(f"/standin/{path}", endpoint, methods=[method]) for method, path, endpoint in table]
-
-
-def _reply(answer: JsonObject | str) -> Response:
-    return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
-
-
-async def _json(request: Request) -> Any:
-    try:
-        return await request.json()
-    except ValueError as error:
-        raise CoreError(400, f"Bad request: the body is no JSON ({error})") from error
