@@ -57,7 +57,9 @@ class LogReading:
         except grpc.aio.AioRpcError as error:
             raise refused_or_unavailable(error) from error
         except asyncio.CancelledError as error:
-            if not self._closed:
+            # gRPC says so of a call that was closed, too; whoever reads may have been cancelled all the same.
+            reader = asyncio.current_task()
+            if not self._closed or (reader is not None and reader.cancelling()):
                 raise
             raise ClusterUnavailable("the reading was closed") from error
         raise ClusterUnavailable("the reading of the job's output broke off")
@@ -65,4 +67,5 @@ class LogReading:
     def close(self) -> None:
         """Stop reading."""
         self._closed = True
+        self._ended.set()  # or the requests would wait for ever
         self._call.cancel()

@@ -13,10 +13,11 @@ import pytest
 from slurm_provider.facade.logs import ring as rings
 from slurm_provider.facade.logs.follower import Follower
 from slurm_provider.facade.logs.hub import Hub
+from slurm_provider.facade.logs.places import Place, Places
 from slurm_provider.jobmap import JobOutput
 from slurm_provider.rpc.errors import ClusterUnavailable
 from slurm_provider.rpc.logs import Logs
-from slurm_provider.rpc.v1.logs_pb2 import Drain, FollowRequest, LogChunk, LogFiles
+from slurm_provider.rpc.v1.logs_pb2 import Drain, FollowRequest, LogChunk, LogFiles, LogSource
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.framing import read_message, write_message
 from slurm_provider.sidecar.log_stream import serve_logs
@@ -254,3 +255,16 @@ async def test_what_began_anew_reaches_also_those_who_catch_up(job: Job) -> None
     job.end()
     assert (await first.to_the_end()).endswith("\n400000\nanew\nlast\n")
     assert (await late.to_the_end()).endswith("anew\nlast\n")
+
+
+def test_a_ring_that_goes_on_from_elsewhere_claims_nothing_that_it_has_forgotten() -> None:
+    ring = rings.Ring()
+    seen, unseen = (0, LogSource.LOG_SOURCE_STDOUT), (1, LogSource.LOG_SOURCE_STDOUT)
+    ring.put(seen, 0, b"a" * 100)
+    ring.put(unseen, 0, b"b" * 100)
+    caught_up = Places()
+    caught_up[seen].move(0, b"a" * 100)
+    ring.start_from(caught_up)
+    offsets = {(p.rank, p.source): p.offset for p in ring.places.positions()}
+    assert offsets == {seen: 100, unseen: 0}
+    assert ring.holds_what_follows(unseen, Place())

@@ -1,10 +1,11 @@
 """Sessions: whom a secret lets in, for how long, and that every connection ends with its session."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -208,3 +209,42 @@ async def test_the_work_of_a_connection_ends_with_whoever_runs_it(
     running.cancel()
     async with asyncio.timeout(10):
         await ended.wait()
+
+
+class DoorThatFails:
+    """A door whose first calls fail, as they do while a disk gives errors."""
+
+    def __init__(self, door: Door, failures: int) -> None:
+        self._door = door
+        self.failures = failures
+
+    async def call(self, *arguments: Any) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise sqlite3.OperationalError("disk I/O error")
+        return await self._door.call(*arguments)
+
+
+async def test_sessions_end_their_connections_although_the_job_map_could_not_be_read_for_a_moment(
+    jobmap: JobMap, door: Door
+) -> None:
+    opened(jobmap)
+    failing = DoorThatFails(door, failures=2)
+    living = LivingSessions(cast(Door, failing), most=2)
+    connection = asyncio.create_task(living.run(1, forever()))
+    jobmap.sessions.close("closed by an administrator", number=1)
+    async with asyncio.timeout(10):
+        assert await connection is False
+    assert failing.failures == 0
+    await living.close()
+
+
+async def test_while_nobody_can_tell_who_may_stay_nobody_stays_for_long(
+    jobmap: JobMap, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(jobmap)
+    monkeypatch.setattr("slurm_provider.facade.sessions.living.BLIND_SECONDS", 0)
+    living = LivingSessions(cast(Door, DoorThatFails(door, failures=1_000)), most=2)
+    async with asyncio.timeout(10):
+        assert await living.run(1, forever()) is False
+    await living.close()

@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import structlog
+
 from slurm_provider.facade.gateway import pages
 from slurm_provider.facade.gateway.places import Key, Place, PublicLinks
+
+log = structlog.get_logger()
 
 REVIEW_SECONDS = 1.0
 
@@ -41,11 +45,17 @@ class OpenLinks:
         while self._open:
             await asyncio.sleep(REVIEW_SECONDS)
             for domain in list(self._open):
-                key = await self._key_of(domain)
-                for task, led_to in self._open.get(domain, {}).items():
-                    if led_to != key:
-                        task.cancel()
+                try:
+                    self._cut_off(domain, await self._key_of(domain))
+                except Exception:
+                    log.exception("public link not reviewed", domain=domain)
         self._reviewing = None
+
+    def _cut_off(self, domain: str, leads_to: Key | None) -> None:
+        """End what was connected to where the link no longer leads."""
+        for task, led_to in self._open.get(domain, {}).items():
+            if led_to != leads_to:
+                task.cancel()
 
     async def _key_of(self, domain: str) -> Key | None:
         try:

@@ -92,7 +92,7 @@ class Hubs:
         if self._reviewing is not None:
             self._reviewing.cancel()
             await asyncio.gather(self._reviewing, return_exceptions=True)
-        for hub in self._hubs.values():
+        for hub in list(self._hubs.values()):
             await hub.close()
 
 

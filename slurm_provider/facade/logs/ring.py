@@ -76,7 +76,7 @@ class Ring:
         self._chunks.clear()
         self._bytes = 0
         self.first = self.next
-        for key in places.files():
+        for key in {*self.files, *places.files()}:
             place = places[key]
             generation = self.files.get(key, RingFile()).generation + 1
             self.files[key] = RingFile(Place(place.offset, place.before), generation, place.offset)

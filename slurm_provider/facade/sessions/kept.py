@@ -12,6 +12,8 @@ from slurm_provider.rpc.errors import ClusterUnavailable
 
 log = structlog.get_logger()
 
+RETRY_SECONDS = 5.0
+
 
 class KeptTerminals:
     """Ends terminals on the cluster as soon as nobody may use them any more."""
@@ -62,8 +64,13 @@ class KeptTerminals:
             still_valid = await self._living.run(session.number, asyncio.sleep(self._seconds))
         except TooManyConnections:
             return
-        if not still_valid:
-            await self.end(session, key, "the session has ended")
+        while not still_valid:
+            try:
+                await self.end(session, key, "the session has ended")
+                break
+            except Exception:
+                log.exception("terminal not ended yet", session=session.number)
+                await asyncio.sleep(RETRY_SECONDS)
         self._kept.pop(session.number, None)
 
 

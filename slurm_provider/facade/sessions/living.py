@@ -1,13 +1,20 @@
 """The open connections of every session, each ended when its session lets nobody in any more."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
+import structlog
+
 from slurm_provider.jobmap import Door, JobMap
+
+log = structlog.get_logger()
 
 REVIEW_SECONDS = 1.0
 """How soon at the latest a job's end, or `sessions close`, ends a connection."""
+BLIND_SECONDS = 30.0
+"""How long connections may go on while the job map cannot be read."""
 
 
 class TooManyConnections(Exception):
@@ -63,6 +70,7 @@ class LivingSessions:
         self._cancel(set(self._connections))
 
     async def _review(self) -> None:
+        seen_at = time.monotonic()
         while True:
             try:
                 async with asyncio.timeout(REVIEW_SECONDS):
@@ -70,8 +78,14 @@ class LivingSessions:
             except TimeoutError:
                 pass
             self._hurry.clear()
-            if self._connections:
-                self._cancel(await self._jobmap.call(_invalid, set(self._connections)))
+            open_now = set(self._connections)
+            try:
+                self._cancel(await self._jobmap.call(_invalid, open_now) if open_now else set())
+                seen_at = time.monotonic()
+            except Exception:
+                log.exception("sessions not reviewed", open=len(open_now))
+                if time.monotonic() - seen_at > BLIND_SECONDS:
+                    self._cancel(open_now)  # nobody could say that they may still be there
 
     def _cancel(self, numbers: set[int]) -> None:
         for number in numbers:
