@@ -13,6 +13,8 @@ from slurm_provider.rpc.wire import PIECE_BYTES, Broken, Wire
 
 TICKET_BYTES = 32
 _LENGTH_BYTES = 4
+GONE_SECONDS = 2.0
+"""How soon it is seen that nobody listens to a silent end any more."""
 
 
 def unix_relay(sidecar: str) -> str | None:
@@ -44,8 +46,8 @@ async def relay(plain: Wire, pieces: Pieces) -> None:
     reader, writer = pieces
     try:
         async with asyncio.TaskGroup() as ways:
-            ways.create_task(_into_pieces(plain, writer))
-            ways.create_task(_out_of_pieces(reader, plain))
+            answers = ways.create_task(_out_of_pieces(reader, plain))
+            ways.create_task(_into_pieces(plain, writer, answers))
     except* (Broken, OSError, ValueError, asyncio.IncompleteReadError):
         plain.reset()
     finally:
@@ -53,12 +55,17 @@ async def relay(plain: Wire, pieces: Pieces) -> None:
         writer.close()
 
 
-async def _into_pieces(plain: Wire, writer: asyncio.StreamWriter) -> None:
+async def _into_pieces(plain: Wire, writer: asyncio.StreamWriter, answers: asyncio.Task[None]) -> None:
     while data := await plain.read(PIECE_BYTES):
         writer.write(len(data).to_bytes(_LENGTH_BYTES) + data)
         await writer.drain()
     writer.write((0).to_bytes(_LENGTH_BYTES))
     await writer.drain()
+    # Whoever says no more may still listen, or have gone: an answer that never comes must not be waited for.
+    while not answers.done():
+        if plain.is_gone:
+            raise Broken("the other end has gone")
+        await asyncio.wait({answers}, timeout=GONE_SECONDS)
 
 
 async def _out_of_pieces(reader: asyncio.StreamReader, plain: Wire) -> None:

@@ -5,6 +5,7 @@ who shares it: each call here says for itself that it does not wait.
 """
 
 import asyncio
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -158,6 +159,13 @@ class Wire:
             await ready
         finally:
             remove(descriptor)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the other end neither sends nor takes anything any more."""
+        watch = select.poll()
+        watch.register(self._socket.fileno(), 0)  # the end of both ways is told unasked
+        return bool(watch.poll(0))
 
     @property
     def is_quiet(self) -> bool:

@@ -44,3 +44,15 @@ async def test_pieces_that_break_off_end_both_sides(sent: bytes) -> None:
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
     writer.close()
+
+
+async def test_an_end_that_has_gone_is_noticed_although_the_other_says_nothing() -> None:
+    plain, relaying, (reader, writer) = await ends()
+    plain.end_writing()
+    assert await reader.readexactly(4) == bytes(4)
+    assert not relaying.done()
+    plain.close()
+    async with asyncio.timeout(10):
+        await relaying
+        assert await reader.read() == b""
+    writer.close()
