@@ -210,7 +210,7 @@ async def test_frames_that_mean_nothing_are_skipped_and_too_large_ones_end_the_c
         for number in range(10_000):
             await shell.send(type="resize", cols=20 + number % 100, rows=10 + number % 50)
         # What is typed may arrive before the last size does.
-        await shell.run("until [ \"$(stty size)\" = '59 119' ]; do sleep 0.1; done; echo set''tled", "settled")
+        await shell.run("until [ \"$(stty size)\" = '59 119' ]; do sleep 1; done; echo set''tled", "settled")
         with suppress(ConnectionClosed):  # which may come before all is sent
             await shell.type("x" * (5 << 20))
         assert await shell.ended() == 1009
