@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import structlog
 from google.protobuf.message import DecodeError
 
+from slurm_provider.rpc.handed import AgentSocket, agent_pair
 from slurm_provider.rpc.v1.agent_pb2 import (
     AgentRequest,
     AgentResponse,
@@ -72,7 +73,7 @@ class Agent:
 
         What the agent does for it goes on for `keep_seconds` after its end.
         """
-        ours, theirs = socket.socketpair()
+        ours, theirs = agent_pair()
         self._streams.add(ours)
         try:
             with ours:
@@ -224,7 +225,7 @@ class Agents:
             packet, descriptors, _, _ = socket.recv_fds(self._spawner, PACKET_BYTES, 2)
         except OSError as error:
             raise SpawnerGone(f"the spawner does not answer: {error}") from error
-        received = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        received = [AgentSocket(fileno=descriptor) for descriptor in descriptors]
         response = SpawnResponse.FromString(packet)
         if (response.local_user, response.sequence) != (request.local_user, request.sequence):
             raise SpawnerGone("the spawner has ended, or answers another question")
