@@ -136,8 +136,8 @@ class Agent:
                     answer.set_exception(AgentGone("the user's agent ended before it answered"))
 
     async def close(self) -> None:
-        """End the agent by closing its socket."""
-        self._writer.close()
+        """End the agent by closing its socket; what it has not read is lost, for it may never read again."""
+        self._writer.transport.abort()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
         await self._reading
@@ -237,6 +237,8 @@ class Agents:
             await asyncio.sleep(self._idle_seconds / 4)
             limit = time.monotonic() - self._idle_seconds
             for name, agent in list(self._agents.items()):
+                if self._agents.get(name) is not agent:  # another has been started meanwhile
+                    continue
                 if agent.gone or (agent.last_used < limit and not agent.busy):
                     del self._agents[name]
                     await agent.close()
@@ -249,5 +251,5 @@ class Agents:
 
     async def close(self) -> None:
         """End all agents."""
-        for agent in self._agents.values():
+        for agent in list(self._agents.values()):
             await agent.close()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from slurm_provider.rpc.v1.logs_pb2 import FollowRequest, LogChunk, LogFiles, LogSource
 from slurm_provider.sidecar.commands import Runner
-from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.framing import finish, read_message, write_message
 from slurm_provider.sidecar.log_file import CHUNK_BYTES, LogFile
+from slurm_provider.sidecar.own_user import check_user
 
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -34,6 +35,7 @@ async def serve_logs(connection: socket.socket, _runner: Runner) -> None:
         request = await read_message(reader, FollowRequest)
         if request is None or not request.HasField("start"):
             return
+        check_user(request.start.local_user)
         ended = asyncio.Event()
         sending = asyncio.create_task(_send(request.start, ended, writer))
         listening = asyncio.create_task(_listen(reader, ended))
@@ -41,8 +43,10 @@ async def serve_logs(connection: socket.socket, _runner: Runner) -> None:
         for task in (sending, listening):
             task.cancel()
         await asyncio.gather(sending, listening, return_exceptions=True)
+        if not sending.cancelled() and sending.exception() is None:
+            await finish(writer)
     finally:
-        writer.close()
+        writer.transport.abort()  # not left to whoever closes the socket: the event loop still watches it
 
 
 async def _listen(reader: asyncio.StreamReader, ended: asyncio.Event) -> None:

@@ -116,5 +116,6 @@ def test_a_tcp_connection_is_taken() -> None:
 
 
 def test_no_process_of_the_user_may_look_into_the_agent() -> None:
-    get_dumpable = "from slurm_provider.sidecar.agent import *; be_private(); print(ctypes.CDLL(None).prctl(3))"
+    program = "from slurm_provider.sidecar.agent import be_private, ctypes; be_private();"
+    get_dumpable = f"{program} print(ctypes.CDLL(None).prctl(3))"
     assert subprocess.check_output([sys.executable, "-c", get_dumpable]) == b"0\n"
