@@ -67,6 +67,7 @@ async def _send(files: LogFiles, ended: asyncio.Event, writer: asyncio.StreamWri
                 write_message(writer, chunk)
                 await writer.drain()
             if last and not chunks:
+                tails.check()
                 break
             await _wait(ended, tails.seconds_until_due())
         write_message(writer, LogChunk(at_end=True))
@@ -111,6 +112,8 @@ class Tail:
 
     def __init__(self, rank: int, source: "LogSource.ValueType", file: LogFile) -> None:
         self.due = 0.0
+        self.failure: OSError | None = None
+        """Why the last look could not tell whether there is anything new."""
         self._rank = rank
         self._source = source
         self.file = file
@@ -119,7 +122,10 @@ class Tail:
 
     def look(self) -> LogChunk | None:
         """Return what is new; the next look is soon while the file grows, and later each time if not."""
-        piece = self.file.look()
+        try:
+            piece, self.failure = self.file.look(), None
+        except OSError as error:
+            piece, self.failure = None, error
         now = time.monotonic()
         if piece:
             self._pause, self._quiet_from = SHORTEST_PAUSE_SECONDS, now + GROWING_SECONDS
@@ -149,6 +155,12 @@ class Tails:
                 chunks.append(chunk)
                 size += len(chunk.data)
         return chunks
+
+    def check(self) -> None:
+        """Raise OSError when it cannot be said that everything was read."""
+        for tail in self._tails:
+            if tail.failure:
+                raise tail.failure
 
     def seconds_until_due(self) -> float:
         """Return how long there is nothing to do."""

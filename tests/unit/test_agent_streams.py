@@ -1,6 +1,7 @@
 """An agent's streams: sent to their end, for their own user, and believed no more than they have to be."""
 
 import asyncio
+import errno
 import os
 import pwd
 import socket
@@ -133,3 +134,17 @@ async def test_an_agent_that_reads_nothing_is_ended_all_the_same() -> None:
         await asyncio.wait({call})
     assert call.exception() is not None
     theirs.close()
+
+
+async def test_a_log_that_could_not_be_read_is_not_said_to_be_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    (tmp_path / "stdout-0.log").write_bytes(b"text")
+    monkeypatch.setattr("slurm_provider.sidecar.log_file.os.open", full)
+    reader, serving = await start_logs(NAME, tmp_path)
+    async with asyncio.timeout(10):
+        assert await read_message(reader, LogChunk) is None
+        await serving
