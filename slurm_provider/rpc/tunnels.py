@@ -1,10 +1,8 @@
 """The façade's end of tunnels: connections to what jobs listen with."""
 
 import asyncio
-import os
 import socket
 import ssl
-from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -12,6 +10,7 @@ import grpc.aio
 
 from slurm_provider.config.sections import Cluster as ClusterSection
 from slurm_provider.rpc.errors import ClusterUnavailable, unavailable
+from slurm_provider.rpc.handed import close_handed, handed_connection
 from slurm_provider.rpc.relay import (
     Pieces,
     host_and_port,
@@ -149,7 +148,8 @@ class Tunnels:
 
 async def _fetch_socket(path: str, ticket: bytes) -> socket.socket:
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX) as relay_socket:
+    relay_socket = socket.socket(socket.AF_UNIX)
+    try:
         relay_socket.setblocking(False)
         await loop.sock_connect(relay_socket, path)
         await loop.sock_sendall(relay_socket, ticket)
@@ -160,11 +160,13 @@ async def _fetch_socket(path: str, ticket: bytes) -> socket.socket:
         finally:
             loop.remove_reader(relay_socket)
         _, descriptors, _, _ = socket.recv_fds(relay_socket, 1, 1)
+    finally:
+        close_handed(relay_socket)  # with what may have come after its caller went away
     if not descriptors:
         raise OSError("the ticket is not good")
-    with suppress(OSError):
-        os.set_blocking(descriptors[0], False)
-    return socket.socket(fileno=descriptors[0])
+    if (connection := handed_connection(descriptors[0])) is None:
+        raise OSError("what came for the ticket is no connection")
+    return connection
 
 
 def _refused(error: grpc.aio.AioRpcError) -> Exception:

@@ -7,10 +7,11 @@ who shares it: each call here says for itself that it does not wait.
 import asyncio
 import select
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from slurm_provider.rpc.handed import close_handed
 
 PIECE_BYTES = 1 << 17
 _NO_WAIT = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
@@ -187,10 +188,8 @@ class Wire:
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        close_handed(self._socket)
 
     def reset(self) -> None:
         """Close the connection in a way that the other end takes for a failure."""
-        with suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._socket.close()
+        close_handed(self._socket, reset=True)

@@ -1,6 +1,7 @@
 """A local user's agent: runs as that user, without any capability, and does what is done for that user."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -30,6 +31,8 @@ from slurm_provider.sidecar.shell_stream import close_shell
 from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.sbatch import InvalidDirective, Sbatch
 from slurm_provider.slurm.scancel import Scancel
+
+_PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 async def serve(calls: socket.socket, streams: socket.socket, runner: Runner) -> None:
@@ -124,8 +127,14 @@ async def read_file(request: ReadReplicaFileRequest) -> ReadReplicaFileResponse:
     return ReadReplicaFileResponse(text=text)
 
 
+def be_private() -> None:
+    """Let no other process of this user trace this one, or take its open files."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def main() -> None:
     """Serve on two sockets, that of calls and that of streams; the third argument is a command's time-out."""
+    be_private()
     # Not ignored, or the programs in terminals would not hear Ctrl-C.
     signal.signal(signal.SIGINT, lambda *_: None)
     os.umask(0o027)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import structlog
 from google.protobuf.message import DecodeError
 
+from slurm_provider.rpc.handed import AgentSocket, agent_pair
 from slurm_provider.rpc.v1.agent_pb2 import (
     AgentRequest,
     AgentResponse,
@@ -72,7 +73,7 @@ class Agent:
 
         What the agent does for it goes on for `keep_seconds` after its end.
         """
-        ours, theirs = socket.socketpair()
+        ours, theirs = agent_pair()
         self._streams.add(ours)
         try:
             with ours:
@@ -135,8 +136,8 @@ class Agent:
                     answer.set_exception(AgentGone("the user's agent ended before it answered"))
 
     async def close(self) -> None:
-        """End the agent by closing its socket."""
-        self._writer.close()
+        """End the agent by closing its socket; what it has not read is lost, for it may never read again."""
+        self._writer.transport.abort()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
         await self._reading
@@ -224,7 +225,7 @@ class Agents:
             packet, descriptors, _, _ = socket.recv_fds(self._spawner, PACKET_BYTES, 2)
         except OSError as error:
             raise SpawnerGone(f"the spawner does not answer: {error}") from error
-        received = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        received = [AgentSocket(fileno=descriptor) for descriptor in descriptors]
         response = SpawnResponse.FromString(packet)
         if (response.local_user, response.sequence) != (request.local_user, request.sequence):
             raise SpawnerGone("the spawner has ended, or answers another question")
@@ -236,6 +237,8 @@ class Agents:
             await asyncio.sleep(self._idle_seconds / 4)
             limit = time.monotonic() - self._idle_seconds
             for name, agent in list(self._agents.items()):
+                if self._agents.get(name) is not agent:  # another has been started meanwhile
+                    continue
                 if agent.gone or (agent.last_used < limit and not agent.busy):
                     del self._agents[name]
                     await agent.close()
@@ -248,5 +251,5 @@ class Agents:
 
     async def close(self) -> None:
         """End all agents."""
-        for agent in self._agents.values():
+        for agent in list(self._agents.values()):
             await agent.close()

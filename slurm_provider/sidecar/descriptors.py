@@ -5,6 +5,8 @@ import socket
 
 from google.protobuf.message import Message
 
+from slurm_provider.rpc.handed import MOST_DESCRIPTORS, close_aside
+
 _PACKET_BYTES = 65536
 
 
@@ -22,9 +24,11 @@ async def send_with(connection: socket.socket, data: bytes, descriptor: int | No
 
 
 async def receive_with(connection: socket.socket) -> tuple[bytes, int | None]:
-    """Return the next piece, b"" at the end, and the open file that came with it."""
+    """Return the next piece, b"" at the end, and the first open file that came with it."""
     await readable(connection)
-    data, descriptors, _, _ = socket.recv_fds(connection, _PACKET_BYTES, 1)
+    data, descriptors, _, _ = socket.recv_fds(connection, _PACKET_BYTES, MOST_DESCRIPTORS)
+    for descriptor in descriptors[1:]:
+        close_aside(descriptor)
     return data, descriptors[0] if descriptors else None
 
 

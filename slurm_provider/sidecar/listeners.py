@@ -13,6 +13,8 @@ from slurm_provider.slurm.command import SlurmUnavailable
 
 KEPT_SECONDS = 5.0
 """How old an answer may be."""
+FAILURE_KEPT_SECONDS = 2.0
+"""So long a node that did not answer is not asked again, by whoever else waits for it."""
 IDLE_SECONDS = 120.0
 _LIMIT_BYTES = 4 << 20
 _LISTEN = "0A"
@@ -67,6 +69,7 @@ class Probe:
         self._asking = asyncio.Lock()
         self._questions = 0
         self._answered = 0.0
+        self._failed = -FAILURE_KEPT_SECONDS
         self._answer: list[Listener] = []
         self.last_used = time.monotonic()
 
@@ -75,6 +78,8 @@ class Probe:
         self.last_used = time.monotonic()
         async with self._asking:
             if fresh or time.monotonic() > self._answered + KEPT_SECONDS:
+                if time.monotonic() < self._failed + FAILURE_KEPT_SECONDS:
+                    raise SlurmUnavailable("the job's node does not say who listens there")
                 self._answer = await self._ask()
             return self._answer
 
@@ -84,6 +89,7 @@ class Probe:
             async with asyncio.timeout(self._runner.timeout_seconds):
                 table = await self._exchange()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            self._failed = time.monotonic()
             await self.end()
             raise SlurmUnavailable("the job's node does not say who listens there") from error
         self._answered = asked

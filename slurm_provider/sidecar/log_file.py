@@ -1,5 +1,6 @@
 """A log file that is read while it grows: by looking, since no file system tells of another node's writes."""
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -10,6 +11,7 @@ CHUNK_BYTES = 64 << 10
 """Read at most at a look."""
 REMEMBERED_BYTES = 64
 """How much of what stands before a position is kept, to notice that the file began anew."""
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 
 
 class Piece(NamedTuple):
@@ -34,15 +36,14 @@ class LogFile:
         self._open: OpenFile | None = None
 
     def look(self) -> Piece | None:
-        """Return what is new, or None for nothing; a file that cannot be read now has nothing new.
+        """Return what is new, or None for nothing, as for a file that is not there or is not the user's.
 
+        Raises OSError when it cannot be told: without descriptors, or when a file system does not answer.
         Each look opens the file anew, which is what makes a network file system ask for its present size.
         """
         there = OpenFile.at(self._path)
         try:
             return self._look(there)
-        except OSError:  # e.g. of a network file system: nothing is concluded
-            return None
         finally:
             if there is not None and there is not self._open:
                 there.close()
@@ -50,8 +51,12 @@ class LogFile:
     def _look(self, there: "OpenFile | None") -> Piece | None:
         if self._open is not None and not (there and there.is_same(self._open)):
             # It was renamed or removed: what was still written to it comes first.
-            if piece := self._read(self._open):
-                return piece
+            try:
+                if piece := self._read(self._open):
+                    return piece
+            except OSError:
+                self.close()  # it may be gone for good
+                raise
             self.close()
             if there is not None:
                 self._begin_anew()
@@ -106,13 +111,15 @@ class OpenFile:
             if not stat.S_ISREG(path.stat().st_mode):
                 return None
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError:
-            return None
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise
         try:
             status = os.fstat(descriptor)
         except OSError:
             os.close(descriptor)
-            return None
+            raise
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             return None

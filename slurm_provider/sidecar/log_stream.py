@@ -9,8 +9,9 @@ from pathlib import Path
 
 from slurm_provider.rpc.v1.logs_pb2 import FollowRequest, LogChunk, LogFiles, LogSource
 from slurm_provider.sidecar.commands import Runner
-from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.framing import finish, read_message, write_message
 from slurm_provider.sidecar.log_file import CHUNK_BYTES, LogFile
+from slurm_provider.sidecar.own_user import check_user
 
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -34,6 +35,7 @@ async def serve_logs(connection: socket.socket, _runner: Runner) -> None:
         request = await read_message(reader, FollowRequest)
         if request is None or not request.HasField("start"):
             return
+        check_user(request.start.local_user)
         ended = asyncio.Event()
         sending = asyncio.create_task(_send(request.start, ended, writer))
         listening = asyncio.create_task(_listen(reader, ended))
@@ -41,8 +43,10 @@ async def serve_logs(connection: socket.socket, _runner: Runner) -> None:
         for task in (sending, listening):
             task.cancel()
         await asyncio.gather(sending, listening, return_exceptions=True)
+        if not sending.cancelled() and sending.exception() is None:
+            await finish(writer)
     finally:
-        writer.close()
+        writer.transport.abort()  # not left to whoever closes the socket: the event loop still watches it
 
 
 async def _listen(reader: asyncio.StreamReader, ended: asyncio.Event) -> None:
@@ -63,6 +67,7 @@ async def _send(files: LogFiles, ended: asyncio.Event, writer: asyncio.StreamWri
                 write_message(writer, chunk)
                 await writer.drain()
             if last and not chunks:
+                tails.check()
                 break
             await _wait(ended, tails.seconds_until_due())
         write_message(writer, LogChunk(at_end=True))
@@ -107,6 +112,8 @@ class Tail:
 
     def __init__(self, rank: int, source: "LogSource.ValueType", file: LogFile) -> None:
         self.due = 0.0
+        self.failure: OSError | None = None
+        """Why the last look could not tell whether there is anything new."""
         self._rank = rank
         self._source = source
         self.file = file
@@ -115,7 +122,10 @@ class Tail:
 
     def look(self) -> LogChunk | None:
         """Return what is new; the next look is soon while the file grows, and later each time if not."""
-        piece = self.file.look()
+        try:
+            piece, self.failure = self.file.look(), None
+        except OSError as error:
+            piece, self.failure = None, error
         now = time.monotonic()
         if piece:
             self._pause, self._quiet_from = SHORTEST_PAUSE_SECONDS, now + GROWING_SECONDS
@@ -145,6 +155,12 @@ class Tails:
                 chunks.append(chunk)
                 size += len(chunk.data)
         return chunks
+
+    def check(self) -> None:
+        """Raise OSError when it cannot be said that everything was read."""
+        for tail in self._tails:
+            if tail.failure:
+                raise tail.failure
 
     def seconds_until_due(self) -> float:
         """Return how long there is nothing to do."""

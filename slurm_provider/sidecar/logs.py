@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from slurm_provider.rpc.endpoints import REQUEST_ID
 from slurm_provider.rpc.v1 import logs_pb2_grpc
 from slurm_provider.rpc.v1.agent_pb2 import AgentStreamKind, AgentStreamRequest
-from slurm_provider.rpc.v1.logs_pb2 import FollowRequest, LogChunk
+from slurm_provider.rpc.v1.logs_pb2 import FollowRequest, LogChunk, LogSource
 from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents, SpawnerGone
-from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.framing import STREAM_LIMIT, read_message, write_message
+from slurm_provider.sidecar.log_file import CHUNK_BYTES
+
+_SOURCES = (LogSource.LOG_SOURCE_STDOUT, LogSource.LOG_SOURCE_STDERR)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -37,13 +41,24 @@ class LogService(logs_pb2_grpc.LogServiceServicer):
                 try:
                     write_message(writer, start)
                     async for chunk in _chunks(requests, reader, writer):
+                        check(chunk, start.start.replicas)
                         yield chunk
                 finally:
-                    writer.close()
+                    writer.transport.abort()
         except AgentRefused as error:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except (DecodeError, ValueError) as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the user's agent is not understood: {error}")
         except (AgentGone, SpawnerGone, OSError) as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def check(chunk: LogChunk, replicas: int) -> None:
+    """Raise ValueError for what is no chunk of such a job: whose agent it is can make it say anything."""
+    if chunk.at_end:
+        return
+    if chunk.rank >= replicas or chunk.source not in _SOURCES or len(chunk.data) > CHUNK_BYTES:
+        raise ValueError("it sends what is no part of the job's output")
 
 
 async def _chunks(
@@ -52,7 +67,7 @@ async def _chunks(
     """Give what the agent sends, up to the last one; raise AgentGone when it stops before."""
     handing_on = asyncio.create_task(_hand_on(requests, writer))
     try:
-        while chunk := await read_message(reader, LogChunk):
+        while chunk := await read_message(reader, LogChunk, STREAM_LIMIT):
             yield chunk
             if chunk.at_end:
                 return

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from slurm_provider.config import Sidecar
+from slurm_provider.rpc.handed import close_handed
 from slurm_provider.rpc.relay import (
     TICKET_BYTES,
     host_and_port,
@@ -79,8 +80,10 @@ class Relay:
             async with asyncio.timeout(TICKET_TIMEOUT_SECONDS):
                 ticket = await asyncio.get_running_loop().sock_recv(connection, TICKET_BYTES)
             if tunnel := self._tickets.redeem(ticket):
-                with tunnel:
+                try:
                     socket.send_fds(connection, [HERE], [tunnel.fileno()])
+                finally:
+                    close_handed(tunnel)
 
     async def _serve_tls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,22 @@ ENTER = "enter"
 """The file of the control folder that enters a replica's own view."""
 
 # Slurm may say that a job runs before its batch script has done anything.
+# Whoever can change the file could have it run as the job's user: it has to be that user's alone.
 _ENTER = """\
 count=0
+control=$(dirname "$0")
 until [ -s "$0" ]; do
     if [ $((count += 1)) -gt 300 ]; then
         echo "This job says not how its ranks are entered; perhaps an older release has started it." >&2
         exit 1
     fi
     sleep 0.1
+done
+for path in "$control" "$0"; do
+    if [ ! -O "$path" ] || [ -L "$path" ] || [ -n "$(find "$path" -maxdepth 0 -perm /022)" ]; then
+        echo "$path is a link, not your own, or can be written by others: it is not run." >&2
+        exit 1
+    fi
 done
 exec bash "$0" "$1"
 """
@@ -66,10 +75,23 @@ async def _in_replica(shell: ReplicaShell, runner: Runner) -> Place:
     folder = expand(shell.folder, Path.home())
     enter = folder / shell.control_folder / ENTER
     # A job that was submitted without UCloud has no view of its own to enter.
-    ours = enter.parent.is_dir()
+    ours = bool(shell.control_folder) and is_own(enter.parent)
     program = ["bash", "-c", _ENTER, str(enter), str(shell.rank)] if ours else ["bash", "-l"]
     # The folder may be on the nodes alone.
     return Place(shell_step(shell.slurm_id, replica.node, str(folder), program), "/")
+
+
+def is_own(control: Path) -> bool:
+    """Say whether there is a control folder; raise NoShell for one that others could have meddled with."""
+    try:
+        status = control.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise NoShell(f"{control} cannot be looked at: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise NoShell(f"{control} is a link, not your own, or can be written by others: it is not used")
+    return True
 
 
 def _in_folder(shell: FolderShell) -> Place:

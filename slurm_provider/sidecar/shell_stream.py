@@ -4,20 +4,19 @@ import asyncio
 import select
 import socket
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from slurm_provider.rpc.v1.shell_pb2 import ShellEnded, ShellInput, ShellOutput, ShellStart, WindowSize
 from slurm_provider.sidecar.commands import Runner
-from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.framing import finish, read_message, write_message
 from slurm_provider.sidecar.own_user import check_user
 from slurm_provider.sidecar.shell_places import NoShell, place_of
-from slurm_provider.sidecar.terminal import Terminal
+from slurm_provider.sidecar.terminal import LAST_WORDS_SECONDS, READ_BYTES, Terminal
 
 TERMINAL_TYPE = "xterm-256color"
 FAREWELL_SECONDS = 1.0
-"""How long a stream that has ended may take to be read."""
+"""How long a stream may take to be read when its terminal is shown elsewhere, which waits for it."""
 
 
 @dataclass
@@ -36,7 +35,8 @@ class Stream:
         """Send the last message."""
         write_message(self.writer, ShellOutput(ended=ShellEnded(reason=reason, elsewhere=elsewhere)))
         # Whoever reads slowly must not hold up the terminal for its next viewer.
-        asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self.writer.transport.abort)
+        seconds = FAREWELL_SECONDS if elsewhere else LAST_WORDS_SECONDS
+        asyncio.get_running_loop().call_later(seconds, self.writer.transport.abort)
         self.ended.set()
 
 
@@ -105,7 +105,15 @@ async def close_shell(key: str) -> None:
 async def serve_shell(connection: socket.socket, runner: Runner) -> None:
     """Show a terminal to a stream until either has ended."""
     reader, writer = await asyncio.open_unix_connection(sock=connection)
-    stream = Stream(writer)
+    try:
+        await _serve(connection, reader, Stream(writer), runner)
+    finally:
+        writer.transport.abort()
+
+
+async def _serve(
+    connection: socket.socket, reader: asyncio.StreamReader, stream: Stream, runner: Runner
+) -> None:
     message = await read_message(reader, ShellInput)
     if message is None or not message.HasField("start"):
         raise ValueError("a shell's stream must begin with its start")
@@ -115,17 +123,17 @@ async def serve_shell(connection: socket.socket, runner: Runner) -> None:
         terminal = await _terminals.open(start, runner)
     except NoShell as error:
         stream.end(f"{error}.".replace("..", "."))
-        await _closed(writer)
+        await finish(stream.writer)
         return
     first = terminal.attach(stream, size_of(start.size))
-    if first:
-        write_message(writer, ShellOutput(data=first))
+    for begin in range(0, len(first), READ_BYTES):
+        write_message(stream.writer, ShellOutput(data=first[begin : begin + READ_BYTES]))
     try:
         await _first_of(_type(reader, terminal), stream.ended.wait(), _hung_up(connection), terminal.wait())
         if stream.ended.is_set():
-            await _closed(writer)
+            await finish(stream.writer)
     finally:
-        writer.transport.abort()
+        stream.writer.transport.abort()
         if terminal.ended:
             _terminals.forget(start.key, terminal)
         elif terminal.detach(stream):
@@ -151,12 +159,6 @@ async def _hung_up(connection: socket.socket) -> None:
             await gone.wait()
         finally:
             loop.remove_reader(watch.fileno())
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
 
 
 async def _first_of(*works: Coroutine[Any, Any, object]) -> None:

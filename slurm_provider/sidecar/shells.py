@@ -6,15 +6,19 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from slurm_provider.rpc.endpoints import REQUEST_ID
 from slurm_provider.rpc.v1 import shell_pb2, shell_pb2_grpc
 from slurm_provider.rpc.v1.agent_pb2 import AgentRequest, AgentStreamKind, AgentStreamRequest
 from slurm_provider.rpc.v1.shell_pb2 import ShellInput, ShellOutput
 from slurm_provider.sidecar.agents import AgentGone, AgentRefused, Agents, SpawnerGone
-from slurm_provider.sidecar.framing import read_message, write_message
+from slurm_provider.sidecar.framing import STREAM_LIMIT, read_message, write_message
 
 log = structlog.get_logger()
+
+MOST_WORDS = 500
+"""Letters of the reason why a shell has ended."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -44,11 +48,13 @@ class ShellService(shell_pb2_grpc.ShellServiceServicer):
                 write_message(writer, first)
                 typing = asyncio.create_task(_type(request_iterator, writer))
                 try:
-                    while output := await read_message(reader, ShellOutput):
-                        yield output
+                    while output := await read_message(reader, ShellOutput, STREAM_LIMIT):
                         if output.HasField("ended"):
+                            output.ended.reason = plain(output.ended.reason)
                             log.info("shell ended", reason=output.ended.reason, **facts)
+                            yield output
                             return
+                        yield output
                 finally:
                     typing.cancel()
                     await asyncio.gather(typing, return_exceptions=True)
@@ -56,6 +62,8 @@ class ShellService(shell_pb2_grpc.ShellServiceServicer):
         except AgentRefused as error:
             yield ShellOutput(ended=shell_pb2.ShellEnded(reason=str(error)))
             return
+        except (DecodeError, ValueError) as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the user's agent is not understood: {error}")
         except (AgentGone, SpawnerGone) as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         await context.abort(grpc.StatusCode.UNAVAILABLE, "the user's agent has ended")
@@ -77,6 +85,11 @@ class ShellService(shell_pb2_grpc.ShellServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, response.failure)
         log.info("shell closed", local_user=request.local_user, request_id=_request_id(context))
         return response.close_shell
+
+
+def plain(reason: str) -> str:
+    """Return what of an agent's words can be shown in a line."""
+    return "".join(letter for letter in reason if letter.isprintable())[:MOST_WORDS]
 
 
 async def _type(typed: AsyncIterator[ShellInput], writer: asyncio.StreamWriter) -> None:

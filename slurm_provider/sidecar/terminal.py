@@ -18,6 +18,9 @@ RECENT_BYTES = 256 * 1024
 READ_BYTES = 64 * 1024
 HANG_UP_SECONDS = 5.0
 """How long the program may take to end by itself when its terminal is hung up."""
+FIRST_LOOK_SECONDS = 0.05
+LAST_LOOK_SECONDS = 1.0
+"""How often is looked whether it has: all of a node's processes are gone through."""
 LAST_WORDS_SECONDS = 60.0
 """How long a slow viewer may take to see what an ended program has printed."""
 REDRAW_SECONDS = 0.2
@@ -219,11 +222,13 @@ async def _exit(process: subprocess.Popen[bytes]) -> None:
 async def _end_session(process: subprocess.Popen[bytes]) -> None:
     """Hang up on all processes of a session, and after a while kill what is left of them."""
     deadline = asyncio.get_running_loop().time() + HANG_UP_SECONDS
+    pause = FIRST_LOOK_SECONDS
     _signal_session(process.pid, signal.SIGHUP, signal.SIGCONT)
     while process.poll() is None or _members(process.pid):
         if asyncio.get_running_loop().time() > deadline:
             _signal_session(process.pid, signal.SIGKILL)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LAST_LOOK_SECONDS)
 
 
 def _signal_session(session: int, *numbers: signal.Signals) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import socket
 
+from slurm_provider.rpc.handed import close_handed
 from slurm_provider.rpc.relay import TICKET_BYTES
 
 KEPT_SECONDS = 10.0
@@ -38,7 +39,7 @@ class Tickets:
 
     def _forget(self, ticket: bytes) -> None:
         if tunnel := self.redeem(ticket):
-            tunnel.close()
+            close_handed(tunnel)
 
     def close(self) -> None:
         """Close what was never fetched."""

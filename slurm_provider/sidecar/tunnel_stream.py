@@ -11,6 +11,7 @@ from slurm_provider.rpc.v1.tunnel_pb2 import OpenTunnelRequest
 from slurm_provider.sidecar.commands import Runner
 from slurm_provider.sidecar.descriptors import frame, receive_with, send_with
 from slurm_provider.sidecar.listeners import Listener, Probes
+from slurm_provider.sidecar.own_user import check_user
 from slurm_provider.sidecar.replica_files import FileRefused, read_replica_file
 from slurm_provider.sidecar.replicas import NotRunning, Replicas
 from slurm_provider.slurm.command import SlurmUnavailable
@@ -40,6 +41,7 @@ class Tunnels:
         request = OpenTunnelRequest.FromString(data[4:])
         answer = AgentTunnelResponse()
         tunnel: socket.socket | None = None
+        check_user(request.local_user)
         try:
             tunnel = await self._open(request, runner)
         except NotRunning as error:
@@ -109,6 +111,7 @@ async def _connect(address: str, port: int) -> socket.socket:
             ):
                 tunnel = socket.socket(family, kind, protocol)
                 tunnel.setblocking(False)
+                tunnel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 try:
                     await loop.sock_connect(tunnel, place)
                 except BaseException:

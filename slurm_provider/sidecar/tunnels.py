@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import grpc
 
 from slurm_provider.rpc.endpoints import REQUEST_ID
+from slurm_provider.rpc.handed import close_handed, handed_connection
 from slurm_provider.rpc.v1 import tunnel_pb2, tunnel_pb2_grpc
 from slurm_provider.rpc.v1.agent_pb2 import (
     AgentRequest,
@@ -51,7 +52,7 @@ class TunnelService(tunnel_pb2_grpc.TunnelServiceServicer):
         try:
             return tunnel_pb2.OpenTunnelResponse(ticket=self._tickets.add(tunnel))
         except TooManyTickets:
-            tunnel.close()
+            close_handed(tunnel)
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many connections at a time")
 
     async def _ask(
@@ -62,7 +63,7 @@ class TunnelService(tunnel_pb2_grpc.TunnelServiceServicer):
         async with self._agents.stream(request.local_user, opening) as stream:
             await send_with(stream, frame(request), None)
             data, descriptor = await receive_with(stream)
-        tunnel = None if descriptor is None else _tcp_socket(descriptor)
+        tunnel = None if descriptor is None else handed_connection(descriptor)
         if len(data) < 4:
             raise AgentGone("the user's agent ended before it answered")
         return AgentTunnelResponse.FromString(data[4:]), tunnel
@@ -79,15 +80,6 @@ class TunnelService(tunnel_pb2_grpc.TunnelServiceServicer):
         if response.failure:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, response.failure)
         return response.read_replica_file
-
-
-def _tcp_socket(descriptor: int) -> socket.socket | None:
-    """Return what an agent has handed up, if it is a TCP connection: its user may have meddled with it."""
-    handed = socket.socket(fileno=descriptor)
-    if handed.family in (socket.AF_INET, socket.AF_INET6) and handed.type == socket.SOCK_STREAM:
-        return handed
-    handed.close()
-    return None
 
 
 async def _abort(context: Context, error: Exception) -> NoReturn:

@@ -33,14 +33,14 @@ def process_of(module: str, stack: Stack, user: str | None = None) -> int:
     for _ in range(3):
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                parent = int(_status(int(entry.name))["PPid"])
+                status = _status(int(entry.name))
                 command = (entry / "cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if parent not in parents:
+            if int(status["PPid"]) not in parents:
                 continue
             parents.add(int(entry.name))
-            owner = pwd.getpwuid(entry.stat().st_uid).pw_name
+            owner = pwd.getpwuid(int(status["Uid"].split()[0])).pw_name
             if module.encode() in command and user in (None, owner):
                 return int(entry.name)
     raise LookupError(f"no {module} runs as {user}")

@@ -1,9 +1,13 @@
 """Who listens where: the kernel's tables, and which of it a job's user may be connected to."""
 
+import asyncio
+
 import pytest
 
-from slurm_provider.sidecar.listeners import Listener, listeners
+from slurm_provider.sidecar.commands import Runner
+from slurm_provider.sidecar.listeners import Listener, Probe, listeners
 from slurm_provider.sidecar.tunnel_stream import Forbidden, NotReady, check
+from slurm_provider.slurm.command import SlurmUnavailable
 
 ALICE, BOB = 1001, 1002
 
@@ -54,3 +58,19 @@ def test_a_user_is_connected_to_own_listeners_alone() -> None:
         check(8080, ALICE, [Listener(8081, ALICE, is_local=False)])
     with pytest.raises(NotReady, match=r"has to listen on all addresses \(0\.0\.0\.0\)"):
         check(8080, ALICE, [Listener(8080, ALICE, is_local=True)])
+
+
+async def test_a_node_that_did_not_answer_is_not_asked_by_all_who_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def no_answer(probe: Probe) -> bytes:
+        asked.append(probe)
+        raise OSError("gone")
+
+    monkeypatch.setattr(Probe, "_exchange", no_answer)
+    probe = Probe(1, "n1", Runner({}, 1))
+    answers = await asyncio.gather(*(probe.look() for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(answer, SlurmUnavailable) for answer in answers)
+    assert len(asked) == 1

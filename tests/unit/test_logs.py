@@ -1,6 +1,8 @@
 """What is read once reaches everybody who follows, late or slow: all of it, in order, in bounded memory."""
 
 import asyncio
+import os
+import pwd
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -89,7 +91,7 @@ class Job:
         self._output = JobOutput(
             job_id="1",
             cluster="hpc",
-            local_user="alice",
+            local_user=pwd.getpwuid(os.getuid()).pw_name,
             folder=str(folder),
             replicas=1,
             tag="uc-1",
