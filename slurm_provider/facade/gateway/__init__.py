@@ -16,7 +16,7 @@ async def start_gateway(services: Services, stack: AsyncExitStack) -> None:
     if web is None:
         return
     links = public_links(services.jobmap)
-    authorizer = Authorizer(services.config, services.jobmap, links, services.clock)
+    authorizer = Authorizer(services.config, services.jobmap, services.clock)
     open_links = OpenLinks(links)
     stack.push_async_callback(open_links.close)
     gateway = Gateway(web, Rooms(authorizer, services.clusters, services.living, open_links, web.scheme))
