@@ -19,7 +19,7 @@ from slurm_provider.cli.common import (
     open_jobmap,
     read_config,
 )
-from slurm_provider.cli.tables import print_json
+from slurm_provider.cli.tables import print_json, shown
 from slurm_provider.config import FacadeConfig
 from slurm_provider.jobmap import JobRow
 from slurm_provider.rpc.cluster import Cluster, ClusterUnavailable
@@ -100,5 +100,6 @@ def _print(lines: Sequence[AuditLine]) -> None:
     for line in lines:
         numbers = (line.used_seconds, line.owed_units, line.charged_units, line.taken_units)
         ids = ",".join(map(str, line.slurm_ids))
-        table.add_row(line.job_id, str(line.restart), ids, *map(str, numbers), "; ".join(line.findings))
+        cells = (line.job_id, line.restart, ids, *numbers, "; ".join(line.findings))
+        table.add_row(*map(shown, cells))
     console.print(table)

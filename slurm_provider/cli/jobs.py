@@ -14,7 +14,7 @@ from slurm_provider.cli.common import (
     open_jobmap,
     read_config,
 )
-from slurm_provider.cli.tables import print_json, print_table, said
+from slurm_provider.cli.tables import print_json, print_table, said, shown
 
 COLUMNS = ("job_id", "state", "slurm_id", "user", "local_user", "node_list", "submitted", "product")
 
@@ -48,7 +48,7 @@ def show(
         print_json({**rows[0], **history})
         return
     for name, value in rows[0].items():
-        console.print(Text.assemble((f"{name:16}", "bold"), " ", "" if value is None else str(value)))
+        console.print(Text.assemble((f"{name:16}", "bold"), " ", shown(value)))
     for table, columns in {
         "attempts": ("slurm_id", "state", "elapsed_seconds", "exit_code", "exit_signal", "node_list"),
         "charges": ("charge_id", "from_unit", "to_unit", "periods"),
@@ -60,4 +60,5 @@ def show(
     for item in history["outbox"]:
         status = "delivered" if item["delivered_at"] else "refused" if item["refused_at"] else "waiting"
         reason = f" ({item['last_error']})" if item["last_error"] else ""
-        console.print(f"{status:10} {item['kind']:7} {said(item['body'])}{reason}", highlight=False)
+        told = f"{status:10} {item['kind']:7} {said(item['body'])}{reason}"
+        console.print(shown(told), highlight=False)

@@ -15,7 +15,7 @@ from slurm_provider.cli.common import (
     open_jobmap,
     read_config,
 )
-from slurm_provider.cli.tables import print_json, said
+from slurm_provider.cli.tables import print_json, said, shown
 from slurm_provider.jobmap import JobMap
 
 Ids = Annotated[list[int], typer.Argument(help="The items, as `outbox ls` numbers them.")]
@@ -37,7 +37,7 @@ def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
     table = Table("id", "job", "kind", "status", "tries", "created", "says", "last error", box=None)
     for row in rows:
         cells = (row["id"], row["job_id"], row["kind"], row["status"], row["tries"], row["created"])
-        table.add_row(*map(str, cells), said(row["body"]), row["last_error"] or "")
+        table.add_row(*map(shown, (*cells, said(row["body"]), row["last_error"])))
     console.print(table)
 
 

@@ -20,8 +20,14 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
     table = Table(*columns, box=None)
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+        table.add_row(*(shown(row[column]) for column in columns))
     console.print(table)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a terminal may get it: what is not printable could tell it to do things."""
+    text = "" if value is None else str(value)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def said(body: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from slurm_provider.cli.common import (
     open_jobmap,
     read_config,
 )
-from slurm_provider.cli.tables import print_json
+from slurm_provider.cli.tables import print_json, shown
 from slurm_provider.config import FacadeConfig
 from slurm_provider.core import CoreClient, CoreRefused, CoreUnavailable
 from slurm_provider.jobmap import UserMapping
@@ -41,13 +41,15 @@ def map_(
         if not account or local_user:
             fail("a project is mapped by `users map --project PROJECT --account ACCOUNT`")
         jobmap.map_project(name, account)
-        console.print(f"jobs of the project {name} are charged to the account {account}")
+        console.print(shown(f"jobs of the project {name} are charged to the account {account}"))
     else:
         if not local_user:
             fail("a user is mapped by `users map USER LOCAL_USER [--account ACCOUNT]`")
         jobmap.map_user(UserMapping(name, local_user, account))
         where = f"the account {account}" if account else "the default account"
-        console.print(f"{name} is the local user {local_user}; jobs outside projects are charged to {where}")
+        console.print(
+            shown(f"{name} is the local user {local_user}; jobs outside projects are charged to {where}")
+        )
         _tell_core(facade, name, mapped=True)
 
 
@@ -60,9 +62,9 @@ def ls(config: ConfigPath = DEFAULT_PATH, as_json: AsJson = False) -> None:
         return
     table = Table("user or project", "local user", "account", box=None)
     for user in users:
-        table.add_row(user.ucloud_user, user.local_user, user.account or "(default)")
+        table.add_row(*map(shown, (user.ucloud_user, user.local_user, user.account or "(default)")))
     for name, account in projects.items():
-        table.add_row(name, "", account)
+        table.add_row(shown(name), "", shown(account))
     console.print(table)
 
 
@@ -71,14 +73,18 @@ def rm(
     name: Annotated[str, typer.Argument(help="A UCloud user or the id of a project.")],
     config: ConfigPath = DEFAULT_PATH,
 ) -> None:
-    """Remove a mapping. Jobs that run go on as they began."""
+    """Remove a mapping, and close the user's sessions. Jobs that run go on as they began."""
     facade = read_config(config)
     jobmap = open_jobmap(facade)
     if any(user.ucloud_user == name for user in jobmap.mappings()[0]):
         _tell_core(facade, name, mapped=False)
-    if not jobmap.unmap(name):
+    closed = jobmap.unmap(name)
+    if closed is None:
         fail(f"'{name}' is not mapped; `slurm-provider users ls` lists who is")
-    console.print(f"{name} is no longer mapped")
+    console.print(shown(f"{name} is no longer mapped"))
+    if closed:
+        sessions = "1 session is" if closed == 1 else f"{closed} sessions are"
+        console.print(f"{sessions} closed: whoever is connected is cut off within a second")
 
 
 def _tell_core(config: FacadeConfig, name: str, *, mapped: bool) -> None:

@@ -47,7 +47,9 @@ class Web(Section):
     connections: int = Field(default=4000, ge=1)
     """Connections of browsers at a time."""
     connections_per_client: int = Field(default=500, ge=1)
-    """Of those from one address, unless that is of this machine itself, where a proxy may stand in front."""
+    """Of those from one address: the one that the proxy in front names, where that is on this machine."""
+    connections_per_link: int = Field(default=500, ge=1)
+    """Of those on which one public link's application is asked something."""
     suffix: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$"), AfterValidator(_suffix)]
 
     def domain(self, job_id: str, rank: int, target: str | None = None) -> str:

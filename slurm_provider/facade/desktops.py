@@ -12,11 +12,12 @@ from contextlib import suppress
 import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from slurm_provider.facade.gateway.bodies import pass_both_ways
+from slurm_provider.facade.newcomers import TooManyNewcomers
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions.living import TooManyConnections
 from slurm_provider.facade.sessions.replicas import desktop_port, replica_of_job
@@ -47,9 +48,13 @@ async def desktop(websocket: WebSocket) -> None:
     offered = websocket.scope.get("subprotocols") or []
     await websocket.accept(_BINARY if _BINARY in offered else None)
     token = websocket.query_params.get("token", "")
-    session = await services.jobmap.call(_valid, token)
+    try:
+        with services.newcomers.one():
+            session, why = await services.jobmap.call(_found, token)
+    except TooManyNewcomers as error:
+        await _close(websocket, _TRY_AGAIN, str(error))
+        return
     if session is None:
-        why = await services.jobmap.call(_ended, token)
         await _close(websocket, _REFUSED, why or "the desktop's session is not known")
         return
     client = websocket.client.host if websocket.client else ""
@@ -102,16 +107,10 @@ async def _through_websockify(websocket: WebSocket, desktop: Wire) -> None:
     ours, theirs = socket.socketpair()
     beside = Wire(theirs)
     passing = asyncio.create_task(pass_both_ways(beside, desktop))
+    # A wire that breaks says nothing to the other one by itself.
+    passing.add_done_callback(lambda _: beside.close())
     try:
-        async with connect(
-            "ws://localhost/websockify",
-            sock=ours,
-            subprotocols=[_BINARY],
-            compression=None,
-            open_timeout=OPEN_SECONDS,
-            max_size=LARGEST_MESSAGE_BYTES,
-            proxy=None,
-        ) as inner:
+        async with await _websockify(ours) as inner:
 
             async def read() -> bytes:
                 try:
@@ -125,6 +124,22 @@ async def _through_websockify(websocket: WebSocket, desktop: Wire) -> None:
         passing.cancel()
         await asyncio.gather(passing, return_exceptions=True)
         beside.close()
+
+
+async def _websockify(connected: socket.socket) -> ClientConnection:
+    """Return the WebSocket of a websockify; raise what comes of connecting."""
+    try:
+        return await connect(
+            "ws://localhost/websockify",
+            sock=connected,
+            subprotocols=[_BINARY],
+            compression=None,
+            open_timeout=OPEN_SECONDS,
+            max_size=LARGEST_MESSAGE_BYTES,
+            proxy=None,
+        )
+    except ValueError as error:  # it would lead elsewhere, or answers in a way that makes no sense
+        raise Broken(f"the websockify does not open its WebSocket: {error}") from error
 
 
 async def _pass(
@@ -164,12 +179,9 @@ async def _close(websocket: WebSocket, code: int, reason: str) -> None:
         await websocket.close(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))
 
 
-def _valid(jobmap: JobMap, token: str) -> Session | None:
-    return jobmap.sessions.valid(token, [SessionKind.VNC])
-
-
-def _ended(jobmap: JobMap, token: str) -> str | None:
-    return jobmap.sessions.ended(token)
+def _found(jobmap: JobMap, token: str) -> tuple[Session | None, str | None]:
+    session = jobmap.sessions.valid(token, [SessionKind.VNC])
+    return session, None if session else jobmap.sessions.ended(token)
 
 
 def _begun(jobmap: JobMap, number: int, client: str, until: int) -> int:

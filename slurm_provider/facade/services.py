@@ -1,7 +1,7 @@
 """What the calls work with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from slurm_provider.config import FacadeConfig
 from slurm_provider.facade.auth import CoreToken
 from slurm_provider.facade.logs.hubs import Hubs
+from slurm_provider.facade.newcomers import Newcomers
 from slurm_provider.facade.sessions.kept import KeptTerminals
 from slurm_provider.facade.sessions.living import LivingSessions
 from slurm_provider.jobmap import Door
@@ -40,6 +41,7 @@ class Services:
     kept: KeptTerminals
     clock: Callable[[], float]
     """Gives the epoch second."""
+    newcomers: Newcomers = field(default_factory=Newcomers)
 
 
 def _services(request: Request) -> Services:

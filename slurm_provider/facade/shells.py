@@ -14,6 +14,7 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from slurm_provider.facade.newcomers import TooManyNewcomers
 from slurm_provider.facade.services import Services
 from slurm_provider.facade.sessions.living import TooManyConnections
 from slurm_provider.facade.shell_socket import INITIALIZE_SECONDS, TRY_AGAIN, ShellSocket
@@ -37,9 +38,13 @@ async def shell(websocket: WebSocket) -> None:
     await websocket.accept()
     socket = ShellSocket(websocket, services.config.core.era)
     try:
-        async with asyncio.timeout(INITIALIZE_SECONDS):
-            opening, secret = await _opening(socket, websocket.query_params.get("session"))
+        with services.newcomers.one():
+            async with asyncio.timeout(INITIALIZE_SECONDS):
+                opening, secret = await _opening(socket, websocket.query_params.get("session"))
     except WebSocketDisconnect:
+        return
+    except TooManyNewcomers as error:
+        await socket.refuse(str(error))
         return
     except TimeoutError:
         await socket.refuse(f"no terminal was asked for within {INITIALIZE_SECONDS:g} seconds")

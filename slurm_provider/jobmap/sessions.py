@@ -3,15 +3,14 @@
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from slurm_provider.jobmap.file import SqliteFile
-from slurm_provider.ucloud.jobs import JobState
+from slurm_provider.jobmap.rows import FINAL_STATES
 
 SECRET_BYTES = 32
-_FINAL = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
 # A terminal in a folder belongs to no job: it lives as long as its user is mapped to the same local user.
 _VALID = f"""
@@ -19,7 +18,7 @@ _VALID = f"""
         THEN EXISTS (SELECT 1 FROM users WHERE users.ucloud_user = sessions.ucloud_user
                      AND users.local_user = sessions.local_user)
         ELSE EXISTS (SELECT 1 FROM jobs WHERE jobs.job_id = sessions.job_id
-                     AND state NOT IN ({_FINAL}) AND wished_state IS NULL)
+                     AND state NOT IN ({FINAL_STATES}) AND wished_state IS NULL)
     END
 """  # noqa: S608 - only our own words
 
@@ -82,16 +81,35 @@ class Sessions:
 
     def open(self, secret: str, session: Session, most: int) -> Session:
         """Note a session and return it with its number; raise TooManySessions above `most` of a user's."""
+        return self.open_all([(secret, session)], most)[0]
+
+    def open_all(self, sessions: Iterable[tuple[str, Session]], most: int) -> list[Session]:
+        """Note sessions by their secrets, all of them or none."""
         with self._file.writing():
-            arguments = {"now": self._file.now(), "user": session.ucloud_user}
-            count = f"SELECT count(*) AS n FROM sessions WHERE ucloud_user = :user AND {_VALID}"  # noqa: S608
-            if next(self._db.query(count, arguments))["n"] >= most:
-                raise TooManySessions
-            row = {**asdict(session), "secret_hash": hash_of(secret), "created_at": self._file.now()}
-            del row["number"]
-            table = self._db.table("sessions").insert(row)
-            number = table.last_rowid
-        return Session(**{**asdict(session), "number": number})
+            return [self._open(secret, session, most) for secret, session in sessions]
+
+    def let_in(
+        self, token: str, secret: str, expires_at: int, most: int, client: str
+    ) -> Session | None:  # fmt: skip
+        """Note the browser that opens a link; return its session, None when the link has ended meanwhile."""
+        with self._file.writing():
+            link = self.valid(token, [SessionKind.WEB])
+            if link is None:
+                return None
+            cookie = replace(link, kind=SessionKind.COOKIE, expires_at=expires_at)
+            opened = self._open(secret, cookie, most)
+            self._used(link.number, client)
+            self._used(opened.number, client)
+        return opened
+
+    def _open(self, secret: str, session: Session, most: int) -> Session:
+        arguments = {"now": self._file.now(), "user": session.ucloud_user}
+        count = f"SELECT count(*) AS n FROM sessions WHERE ucloud_user = :user AND {_VALID}"  # noqa: S608
+        if next(self._db.query(count, arguments))["n"] >= most:
+            raise TooManySessions
+        row = {**asdict(session), "secret_hash": hash_of(secret), "created_at": self._file.now()}
+        del row["number"]
+        return replace(session, number=self._db.table("sessions").insert(row).last_rowid or 0)
 
     def valid(self, secret: str, kinds: Iterable[SessionKind]) -> Session | None:
         """Return the session that a secret lets in to now, or None."""
@@ -101,6 +119,11 @@ class Sessions:
         )
         session = next((_session(row) for row in rows), None)
         return session if session and session.kind in set(kinds) else None
+
+    def look_up(self, secrets: Iterable[str]) -> list[Session | str]:
+        """Return of each secret that is known the session, or why it lets nobody in any more."""
+        found = (self.valid(secret, SessionKind) or self.ended(secret) for secret in secrets)
+        return [session for session in found if session is not None]
 
     def ended(self, secret: str) -> str | None:
         """Return why a secret lets nobody in any more, or None where it never did."""
@@ -119,11 +142,14 @@ class Sessions:
     def used(self, number: int, client: str, expires_at: int | None = None) -> None:
         """Note from where a session is used, and until when it may be from now on."""
         with self._file.writing():
-            self._db.execute(
-                "UPDATE sessions SET last_used_at = ?, client = ?, expires_at = coalesce(?, expires_at)"
-                " WHERE number = ?",
-                [self._file.now(), client, expires_at, number],
-            )
+            self._used(number, client, expires_at)
+
+    def _used(self, number: int, client: str, expires_at: int | None = None) -> None:
+        self._db.execute(
+            "UPDATE sessions SET last_used_at = ?, client = ?, expires_at = coalesce(?, expires_at)"
+            " WHERE number = ?",
+            [self._file.now(), client, expires_at, number],
+        )
 
     def begun(self, number: int, client: str, expires_at: int) -> int:
         """Note from where a terminal is used; return until when it may be: as was said at its first use."""
@@ -166,11 +192,18 @@ class Sessions:
         if not where:
             raise ValueError("say which sessions are to be closed")
         with self._file.writing():
-            cursor = self._db.execute(
-                "UPDATE sessions SET closed_at = ?, close_reason = ? WHERE closed_at IS NULL AND "  # noqa: S608
-                + " AND ".join(where),
-                [self._file.now(), reason, *where.values()],
-            )
+            return self._close(reason, where)
+
+    def close_unmapped(self, user: str) -> int:
+        """Close a user's sessions within the transaction that unmaps the user; return how many."""
+        return self._close("the user is no longer mapped", {"ucloud_user = ?": user})
+
+    def _close(self, reason: str, where: dict[str, Any]) -> int:
+        cursor = self._db.execute(
+            "UPDATE sessions SET closed_at = ?, close_reason = ? WHERE closed_at IS NULL AND "  # noqa: S608
+            + " AND ".join(where),
+            [self._file.now(), reason, *where.values()],
+        )
         return int(cursor.rowcount)
 
     def overview(self, *, also_ended: bool = False) -> list[dict[str, Any]]:

@@ -270,12 +270,16 @@ class JobMap:
         with self._file.writing():
             self._db.table("projects").upsert({"project": project, "account": account}, pk="project")
 
-    def unmap(self, name: str) -> bool:
-        """Remove the mapping of a UCloud user or project; return whether there was one."""
+    def unmap(self, name: str) -> int | None:
+        """Remove the mapping of a UCloud user, whose sessions are closed with it, or of a project.
+
+        Return how many sessions that were, None where nothing was mapped.
+        """
         with self._file.writing():
             users = self._db.execute("DELETE FROM users WHERE ucloud_user = ?", [name]).rowcount
             projects = self._db.execute("DELETE FROM projects WHERE project = ?", [name]).rowcount
-        return users + projects > 0
+            closed = self.sessions.close_unmapped(name) if users else 0
+        return closed if users + projects > 0 else None
 
     def mappings(self) -> tuple[list[UserMapping], dict[str, str]]:
         """Return all users, and the account of each project."""

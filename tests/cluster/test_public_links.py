@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.cluster.conftest import fresh_folder
 from tests.support.applications import job_of, template
-from tests.support.jobs import DATA, application, job, seed
+from tests.support.jobs import DATA, application, bulk, job, seed
 from tests.support.stack import PROJECT, Settings, Stack, running_stack
 
 MORE = """
@@ -260,10 +260,11 @@ async def test_a_window_that_a_template_announces_is_opened_on_its_port(stack: S
         status='Target: {"rank": 0, "type": "WEB", "target": "Board", "port": 6006, "defaultName": null}',
     )
     session = {"job": made, "rank": 0, "sessionType": "WEB"}
-    answer = await stack.core.call("jobs/interactiveSession", {"items": [session | {"target": "Board"}]})
+    board, other = (bulk(session | {"target": target}) for target in ("Board", "other"))
+    answer = await stack.core.call("jobs/interactiveSession", board, user="user")
     link = answer["body"]["responses"][0]["redirectClientTo"]
     assert link.startswith(f"https://app-{made['id']}-0-board.provider.example.com/")
-    answer = await stack.core.call("jobs/interactiveSession", {"items": [session | {"target": "other"}]})
+    answer = await stack.core.call("jobs/interactiveSession", other, user="user")
     assert answer["body"]["why"] == "the job has no window called 'other' at rank 0"
     with closing(sqlite3.connect(f"file:{stack.jobmap_path}?mode=ro", uri=True)) as jobmap:
         ports = jobmap.execute("SELECT port FROM sessions WHERE job_id = ?", [made["id"]]).fetchall()

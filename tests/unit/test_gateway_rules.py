@@ -30,9 +30,21 @@ def test_our_cookie_is_for_one_host_and_over_https_only_for_that() -> None:
 
 
 def test_only_the_cookie_of_the_scheme_lets_in() -> None:
-    values = [b"a=1; __Host-ucloud-session=one", b"ucloud-session=two;__Host-ucloud-session = three"]
-    assert secrets_in(values, https=True) == ["one", "three"]
-    assert secrets_in(values, https=False) == ["two"]
+    one, two, three = (str(number) * 43 for number in (1, 2, 3))
+    text = f"ucloud-session={two};__Host-ucloud-session = {three}"
+    values = [b"a=1; __Host-ucloud-session=%b" % one.encode(), text.encode()]
+    assert secrets_in(values, https=True) == [one, three]
+    assert secrets_in(values, https=False) == [two]
+
+
+@pytest.mark.parametrize("value", ["", "x", "x" * 42, "x" * 44, "x" * 42 + "=", "x" * 42 + "\xff", '"' * 43])
+def test_what_cannot_be_a_secret_is_not_looked_up(value: str) -> None:
+    assert secrets_in([f"ucloud-session={value}".encode("latin-1")], https=False) == []
+
+
+def test_of_many_secrets_only_a_few_are_looked_up() -> None:
+    values = [f"ucloud-session={number:043}".encode() for number in range(30)]
+    assert secrets_in([b"; ".join(values), *values], https=False) == [f"{number:043}" for number in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +72,10 @@ def test_the_application_sees_all_cookies_but_ours(value: bytes, left: bytes) ->
         (b"__HOST-ucloud-session=x", None),
         (b"ucloud-session", None),
         (b"; ucloud-session=x", b"; ucloud-session=x"),
+        (b"a=1;\tPath=/", b"a=1;\tPath=/"),
+        (b"a=\x01", None),
+        (b"\x0bucloud-session=x", None),
+        (b"a=1; Path=/\x7f", None),
     ],
 )
 def test_a_cookie_of_an_application_stays_with_its_domain(value: bytes, kept: bytes | None) -> None:

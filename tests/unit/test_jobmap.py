@@ -206,7 +206,7 @@ def test_an_owner_is_a_local_user_and_an_account(jobmap: JobMap) -> None:
     for owner, named in ((("nobody", None), "nobody"), (("user", "chemistry"), "chemistry")):
         with pytest.raises(UnmappedError, match=named):
             jobmap.local_identity(*owner)
-    assert (jobmap.unmap("user"), jobmap.unmap("user")) == (True, False)
+    assert (jobmap.unmap("user"), jobmap.unmap("user")) == (0, None)
     with pytest.raises(UnmappedError):
         jobmap.local_identity("user", None)
 

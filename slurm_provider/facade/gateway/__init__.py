@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 
 from slurm_provider.facade.gateway.authorize import Authorizer
+from slurm_provider.facade.gateway.clients import Clients
 from slurm_provider.facade.gateway.connection import Rooms
 from slurm_provider.facade.gateway.links import public_links
 from slurm_provider.facade.gateway.open_links import OpenLinks
@@ -16,9 +17,11 @@ async def start_gateway(services: Services, stack: AsyncExitStack) -> None:
     if web is None:
         return
     links = public_links(services.jobmap)
-    authorizer = Authorizer(services.config, services.jobmap, links, services.clock)
-    open_links = OpenLinks(links)
+    authorizer = Authorizer(services.config, services.jobmap, services.clock)
+    open_links = OpenLinks(links, web.connections_per_link)
     stack.push_async_callback(open_links.close)
-    gateway = Gateway(web, Rooms(authorizer, services.clusters, services.living, open_links, web.scheme))
+    clients = Clients(web.connections_per_client)
+    rooms = Rooms(authorizer, services.clusters, services.living, open_links, clients, web.scheme)
+    gateway = Gateway(web, rooms)
     await gateway.start()
     stack.push_async_callback(gateway.close)

@@ -1,18 +1,19 @@
 """Who is let in: a link's token becomes a cookie of its domain, and a cookie leads to one rank of one job."""
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from functools import partial
 from urllib.parse import parse_qs
 
 import structlog
 
 from slurm_provider.config import FacadeConfig
 from slurm_provider.facade.gateway import pages
-from slurm_provider.facade.gateway.cookies import our_cookie, secrets_in
+from slurm_provider.facade.gateway.cookies import our_cookie, proper, secrets_in
 from slurm_provider.facade.gateway.heads import RequestHead
-from slurm_provider.facade.gateway.places import Place, PublicLinks
-from slurm_provider.jobmap import Door, JobMap, Session, SessionKind, TooManySessions
+from slurm_provider.facade.gateway.links import behind, bound
+from slurm_provider.facade.gateway.places import Place
+from slurm_provider.jobmap import Door, JobMap, JobRow, LinkBinding, Session, SessionKind, TooManySessions
 from slurm_provider.jobmap.sessions import new_secret
 
 log = structlog.get_logger()
@@ -20,35 +21,40 @@ log = structlog.get_logger()
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 _SAFE = (b"GET", b"HEAD", b"OPTIONS")
 
+Found = Collection[Session | str]
+"""What secrets lead to: sessions, or words why they let nobody in any more."""
+Choice = Callable[[Found, SessionKind, str], Session | None]
+
 
 class Authorizer:
     """Decides of every request where it leads to, if anywhere."""
 
-    def __init__(
-        self, config: FacadeConfig, jobmap: Door, links: PublicLinks, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, config: FacadeConfig, jobmap: Door, clock: Callable[[], float]) -> None:
         if config.web is None:
             raise ValueError("there is no [web] to be served")
         self._web = config.web
         self._sessions = config.sessions
         self._jobmap = jobmap
-        self._links = links
         self._clock = clock
         self._path = f"/ucloud/{config.provider.id}/authorize-app".encode("ascii")
 
     async def place(self, head: RequestHead, client: str) -> Place:
         """Return where a request leads to; raise Page for one that leads nowhere."""
         domain = self.domain(head.host)
-        if link := await self._links(domain):
+        secrets = secrets_in(head.all(b"cookie"), https=self._web.scheme == "https")
+        look = partial(_look, domain=domain, secrets=secrets, choose=self._choose)
+        binding, row, found = await self._jobmap.call(look)
+        if binding and (link := behind(binding, row)):
             return link
         if not self.is_ours(domain):
             raise pages.unknown()
-        secrets = secrets_in(head.all(b"cookie"), https=self._web.scheme == "https")
-        session = await self._session(secrets, [SessionKind.COOKIE], domain)
+        session = self._choose(found, SessionKind.COOKIE, domain)
         if session is None:
-            raise await self._refusal(secrets)
+            raise _refusal(found)
         self._check_origin(head, domain)
-        return await self._place_of(session)
+        if row is None or row.state.is_final or row.wished_state is not None:
+            raise pages.ended()
+        return Place(row, session.rank, session.port, session)
 
     async def authorize(self, head: RequestHead, client: str) -> bytes | None:
         """Return the answer to a link that was opened, None for any other request; raise Page."""
@@ -58,10 +64,16 @@ class Authorizer:
         if head.method not in (b"GET", b"HEAD"):
             raise pages.refused(405, "a link can only be opened")
         tokens = parse_qs(query.decode("ascii", errors="replace")).get("token", [])
-        session = await self._session(tokens[:1], [SessionKind.WEB], domain)
-        if session is None:
-            raise await self._refusal(tokens[:1])
-        return _let_in(await self._cookie(session, head, domain, client))
+        token = proper(word.encode() for word in tokens[:1])
+        cookies = secrets_in(head.all(b"cookie"), https=self._web.scheme == "https")
+        opened, known = await self._jobmap.call(_look_up, token, cookies)
+        link = self._choose(opened, SessionKind.WEB, domain)
+        if link is None:
+            raise _refusal(opened)
+        cookie = self._choose(known, SessionKind.COOKIE, domain)
+        if cookie and (cookie.ucloud_user, cookie.port) == (link.ucloud_user, link.port):
+            return _let_in(None)
+        return _let_in(await self._cookie(token[0], link, client))
 
     def domain(self, host: str) -> str:
         """Return the domain of a Host header, in lower case; raise Page for an odd one or another's port."""
@@ -78,53 +90,31 @@ class Authorizer:
         label = domain.removesuffix(self._web.suffix)
         return label != domain and "." not in label and label.startswith(self._web.prefix)
 
-    async def _session(self, secrets: list[str], kinds: list[SessionKind], domain: str) -> Session | None:
-        for secret in secrets[:8]:
-            session = await self._jobmap.call(_valid, secret, kinds)
-            if session and session.job_id is not None:
-                own = self._web.domain(session.job_id, session.rank, session.target)
-                if own == domain:
-                    return session
+    def _choose(self, found: Found, kind: SessionKind, domain: str) -> Session | None:
+        """Return the first session of a kind that is with what a domain shows."""
+        for session in found:
+            if isinstance(session, str) or session.kind is not kind or session.job_id is None:
+                continue
+            if self._web.domain(session.job_id, session.rank, session.target) == domain:
+                return session
         return None
 
-    async def _refusal(self, secrets: list[str]) -> pages.Page:
-        for secret in secrets[:8]:
-            if await self._jobmap.call(_valid, secret, list(SessionKind)):
-                return pages.not_let_in("This session is with something else.")
-            match await self._jobmap.call(_ended, secret):
-                case None:
-                    continue
-                case "the job has ended":
-                    return pages.ended()
-                case reason:
-                    return pages.not_let_in(f"{reason[:1].upper()}{reason[1:]}.")
-        return pages.not_let_in("This browser has no session here, or it has expired.")
-
-    async def _place_of(self, session: Session) -> Place:
-        row = await self._jobmap.call(JobMap.job, session.job_id or "")
-        if row is None or row.state.is_final or row.wished_state is not None:
-            raise pages.ended()
-        return Place(row, session.rank, session.port, session)
-
-    async def _cookie(self, link: Session, head: RequestHead, domain: str, client: str) -> bytes | None:
-        """Return a new cookie; None when the browser has one already that is the same user's."""
-        https = self._web.scheme == "https"
-        secrets = secrets_in(head.all(b"cookie"), https=https)
-        known = await self._session(secrets, [SessionKind.COOKIE], domain)
-        if known and (known.ucloud_user, known.port) == (link.ucloud_user, link.port):
-            return None
-        lifetime = int(self._sessions.web_lifetime_seconds)
+    async def _cookie(self, token: str, link: Session, client: str) -> bytes:
+        """Return a new cookie; raise Page where the link has ended in the meantime."""
+        lifetime, most = int(self._sessions.web_lifetime_seconds), self._sessions.per_user
+        until = int(self._clock()) + lifetime
         secret = new_secret()
         try:
-            await self._jobmap.call(
-                _open_cookie, secret, link, int(self._clock()) + lifetime, self._sessions.per_user, client
+            opened = await self._jobmap.call(
+                lambda jobmap: jobmap.sessions.let_in(token, secret, until, most, client)
             )
         except TooManySessions as error:
-            most = self._sessions.per_user
             why = f"there are {most} open sessions of this user already; close one first"
             raise pages.refused(429, why) from error
+        if opened is None:
+            raise _refusal((await self._jobmap.call(_look_up, [token], []))[0])
         log.info("web application opened", job_id=link.job_id, rank=link.rank, client=client)
-        return our_cookie(secret, lifetime, https=https)
+        return our_cookie(secret, lifetime, https=self._web.scheme == "https")
 
     def _check_origin(self, head: RequestHead, domain: str) -> None:
         """Raise Page for what another site's page does in the user's name."""
@@ -158,16 +148,29 @@ def _let_in(cookie: bytes | None) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _valid(jobmap: JobMap, secret: str, kinds: list[SessionKind]) -> Session | None:
-    return jobmap.sessions.valid(secret, kinds)
+def _refusal(found: Found) -> pages.Page:
+    """Return the answer to secrets that do not lead to where they were shown."""
+    match next(iter(found), None):
+        case None:
+            return pages.not_let_in("This browser has no session here, or it has expired.")
+        case "the job has ended":
+            return pages.ended()
+        case str(reason):
+            return pages.not_let_in(f"{reason[:1].upper()}{reason[1:]}.")
+    return pages.not_let_in("This session is with something else.")
 
 
-def _ended(jobmap: JobMap, secret: str) -> str | None:
-    return jobmap.sessions.ended(secret)
+def _look(
+    jobmap: JobMap, domain: str, secrets: list[str], choose: Choice
+) -> tuple[LinkBinding | None, JobRow | None, Found]:
+    """Return the public link of a domain with its job, or else what secrets lead to, with that job."""
+    binding, row = bound(jobmap, domain)
+    if binding is not None:
+        return binding, row, []
+    found = jobmap.sessions.look_up(secrets)
+    session = choose(found, SessionKind.COOKIE, domain)
+    return None, jobmap.job(session.job_id or "") if session else None, found
 
 
-def _open_cookie(jobmap: JobMap, secret: str, link: Session, expires_at: int, most: int, client: str) -> None:
-    cookie = replace(link, kind=SessionKind.COOKIE, expires_at=expires_at)
-    opened = jobmap.sessions.open(secret, cookie, most)
-    jobmap.sessions.used(link.number, client)
-    jobmap.sessions.used(opened.number, client)
+def _look_up(jobmap: JobMap, *secrets: list[str]) -> list[Found]:
+    return [jobmap.sessions.look_up(some) for some in secrets]

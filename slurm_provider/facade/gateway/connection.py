@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,9 @@ import structlog
 
 from slurm_provider.facade.gateway import pages
 from slurm_provider.facade.gateway.authorize import Authorizer
+from slurm_provider.facade.gateway.clients import Clients, is_proxy
 from slurm_provider.facade.gateway.exchange import Exchange, Gone
+from slurm_provider.facade.gateway.farewell import part
 from slurm_provider.facade.gateway.forwarding import client_of
 from slurm_provider.facade.gateway.heads import BadHead, RequestHead, read_request
 from slurm_provider.facade.gateway.open_links import OpenLinks
@@ -27,8 +28,6 @@ HEAD_SECONDS = 15.0
 """How long a head may take from its first byte."""
 IDLE_SECONDS = 75.0
 """How long a connection is kept without a request."""
-_LINGER_SECONDS = 2.0
-_LINGER_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Rooms:
     clusters: dict[str, Cluster]
     living: LivingSessions
     open_links: OpenLinks
+    clients: Clients
     scheme: str
 
 
@@ -51,6 +51,8 @@ class Connection:
         self._peer = browser.peer
         self._application: Wire | None = None
         self._key: Key | None = None
+        self._counted: str | None = None
+        """The client for whom a proxy's connection is counted."""
 
     async def serve(self) -> None:
         """Answer requests until either end has had enough."""
@@ -62,6 +64,8 @@ class Connection:
         finally:
             self._leave_application()
             self._browser.close()
+            if self._counted is not None:
+                self._rooms.clients.leave(self._counted)
 
     async def _one(self) -> bool:
         """Answer one request; return whether another may come."""
@@ -74,6 +78,7 @@ class Connection:
             return False
         client = client_of(head, self._peer)
         try:
+            self._count(client)
             answer = await self._rooms.authorizer.authorize(head, client)
             if answer is not None:
                 await self._browser.send(answer)
@@ -89,11 +94,28 @@ class Connection:
             async with asyncio.timeout(IDLE_SECONDS):
                 if not await self._browser.fill():
                     return None
-        async with asyncio.timeout(HEAD_SECONDS):
-            return await read_request(self._browser)
+        try:
+            async with asyncio.timeout(HEAD_SECONDS):
+                return await read_request(self._browser)
+        except TimeoutError as error:
+            why = f"the head of the request has not come within {HEAD_SECONDS:g} seconds"
+            raise BadHead(408, why) from error
+
+    def _count(self, client: str) -> None:
+        """Count a proxy's connection for whom it asks now; raise Page for one who has too many."""
+        if not is_proxy(self._peer) or client == (self._counted or self._peer):
+            return
+        if self._counted is not None:
+            self._rooms.clients.leave(self._counted)
+            self._counted = None
+        if client != self._peer:
+            if not self._rooms.clients.enter(client):
+                raise pages.too_many_of_client()
+            self._counted = client
 
     async def _go(self, head: RequestHead, place: Place, client: str) -> bool:
         """Ask the application; return whether another request may come. Raises Page."""
+        kept = self._application
         application = await self._reach(place)
         exchange = Exchange(self._browser, application, head)
         try:
@@ -102,6 +124,10 @@ class Connection:
             self._give_up(exchange)
             raise _page_of(error) from error
         except Broken as error:
+            if application is kept and head.is_repeatable and exchange.is_unheard:
+                # The application may close a connection that was quiet, just when it is used again.
+                self._leave_application()
+                return await self._go(head, place, client)
             self._give_up(exchange)
             raise pages.failed("the application has ended the connection") from error
         if not lived:
@@ -110,7 +136,7 @@ class Connection:
         if not exchange.application_lasts:
             self._leave_application()
         if not exchange.browser_lasts:
-            await self._part()
+            await part(self._browser)
         return exchange.browser_lasts
 
     async def _ask(self, exchange: Exchange, client: str) -> None:
@@ -118,13 +144,14 @@ class Connection:
 
     async def _alive(self, head: RequestHead, place: Place, work: Coroutine[Any, Any, None]) -> bool:
         """Do the work as long as whoever asks may have it done; say whether it came to its own end."""
-        if place.session is None:
-            domain = self._rooms.authorizer.domain(head.host)
-            return await self._rooms.open_links.run(domain, place, work)
+        what = "public link" if place.session is None else "session"
         try:
+            if place.session is None:
+                domain = self._rooms.authorizer.domain(head.host)
+                return await self._rooms.open_links.run(domain, place, work)
             return await self._rooms.living.run(place.session.number, work)
         except TooManyConnections as error:
-            raise pages.refused(429, "this session has as many connections as it may have") from error
+            raise pages.refused(429, f"this {what} has as many connections as it may have") from error
 
     def _give_up(self, exchange: Exchange) -> None:
         """Leave both ends after a failure: an answer that has begun cannot be mended any more."""
@@ -160,16 +187,7 @@ class Connection:
     async def _say(self, page: pages.Page, head: RequestHead | None) -> None:
         html = head is not None and head.is_navigation
         await self._browser.send(page.response(html=html, with_body=head is None or head.method != b"HEAD"))
-        await self._part()
-
-    async def _part(self) -> None:
-        """End the connection so that all of the answer can be read by a browser that may still be sending."""
-        self._browser.end_writing()
-        left = _LINGER_BYTES
-        with suppress(TimeoutError, Broken):
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while left > 0 and (data := await self._browser.read()):
-                    left -= len(data)
+        await part(self._browser)
 
 
 def _page_of(error: BadHead) -> pages.Page:

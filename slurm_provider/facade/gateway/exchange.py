@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from slurm_provider.facade.gateway.bodies import pass_both_ways, pass_chunks
 from slurm_provider.facade.gateway.forwarding import request_head, response_head
-from slurm_provider.facade.gateway.heads import BadHead, RequestHead, ResponseHead, read_response
+from slurm_provider.facade.gateway.heads import HEAD_BYTES, BadHead, RequestHead, ResponseHead, read_response
 from slurm_provider.rpc.wire import Broken, Wire
 
 
@@ -26,6 +26,12 @@ class Exchange:
         """Whether another request can follow on the browser's connection."""
         self.application_lasts = False
         """Whether another request can follow on the application's connection."""
+        self._heard = False
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the application has not said a single byte."""
+        return not self._heard and not self._application.buffer
 
     async def run(self, scheme: str, client: str) -> None:
         """Pass the request on, and the answer back.
@@ -66,13 +72,14 @@ class Exchange:
     async def _read_answer(self) -> ResponseHead:
         while True:
             response = await read_response(self._application, self._request)
+            self._heard = True
             if response.status >= 200 or response.status == 101:
                 return response
             if self._request.version == b"1.1":
                 await self._browser.send(response_head(response, lasts=True, chunked=False))
 
     async def _watch(self, sending: asyncio.Task[None]) -> None:
-        """Return when the next request has come.
+        """Return when as much of the next requests has come as is read ahead.
 
         Raises Gone when the browser has left, BadHead when the body that it sends is not understood.
         """
@@ -84,8 +91,9 @@ class Exchange:
             if self._browser.at_end:
                 raise Gone from error
             return  # an application may answer without reading all
-        if not self._browser.buffer and not await self._browser.fill():
-            raise Gone
+        while len(self._browser.buffer) < HEAD_BYTES:
+            if not await self._browser.fill():
+                raise Gone
 
     async def _pass_answer(self, response: ResponseHead, sending: asyncio.Task[None]) -> None:
         request = self._request

@@ -2,6 +2,7 @@
 
 import ipaddress
 
+from slurm_provider.facade.gateway.clients import is_proxy
 from slurm_provider.facade.gateway.cookies import confined, without_ours
 from slurm_provider.facade.gateway.heads import Headers, RequestHead, ResponseHead
 
@@ -67,7 +68,7 @@ def response_head(head: ResponseHead, *, lasts: bool, chunked: bool) -> bytes:
 def client_of(head: RequestHead, peer: str) -> str:
     """Return from where a request comes: the peer, or whom a proxy on this machine says it has asked for."""
     forwarded = [part.strip() for value in head.all(b"x-forwarded-for") for part in value.split(b",")]
-    if peer and ipaddress.ip_address(peer).is_loopback and forwarded:
+    if peer and is_proxy(peer) and forwarded:
         try:
             return str(ipaddress.ip_address(forwarded[-1].decode("ascii", errors="replace")))
         except ValueError:

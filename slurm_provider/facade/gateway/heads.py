@@ -82,6 +82,11 @@ class RequestHead(Head):
         return self.is_chunked or bool(self.content_length)
 
     @property
+    def is_repeatable(self) -> bool:
+        """Whether it does no harm to ask twice, and nothing of the request is lost by then."""
+        return self.method in (b"GET", b"HEAD") and not self.has_body and self.upgrade is None
+
+    @property
     def lasts(self) -> bool:
         """Whether the client may send another request on this connection."""
         return self.version == b"1.1" and b"close" not in self.tokens(b"connection")

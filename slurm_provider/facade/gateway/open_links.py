@@ -8,6 +8,7 @@ import structlog
 
 from slurm_provider.facade.gateway import pages
 from slurm_provider.facade.gateway.places import Key, Place, PublicLinks
+from slurm_provider.facade.sessions.living import TooManyConnections
 
 log = structlog.get_logger()
 
@@ -17,13 +18,20 @@ REVIEW_SECONDS = 1.0
 class OpenLinks:
     """Runs what connections of public links do: they have no session whose end would end them."""
 
-    def __init__(self, links: PublicLinks) -> None:
+    def __init__(self, links: PublicLinks, most: int) -> None:
         self._links = links
+        self._most = most
         self._open: dict[str, dict[asyncio.Task[None], Key]] = {}
         self._reviewing: asyncio.Task[None] | None = None
 
     async def run(self, domain: str, place: Place, work: Coroutine[Any, Any, None]) -> bool:
-        """Do a connection's work; say whether it came to its own end. Raises what the work raises."""
+        """Do a connection's work; say whether it came to its own end.
+
+        Raises TooManyConnections where the link has as many as it may, and what the work raises.
+        """
+        if len(self._open.get(domain, ())) >= self._most:
+            work.close()
+            raise TooManyConnections
         task = asyncio.create_task(work)
         self._open.setdefault(domain, {})[task] = place.key
         if self._reviewing is None:

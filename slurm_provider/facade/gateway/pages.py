@@ -87,6 +87,17 @@ def not_ready(why: str) -> Page:
     return Page(503, "The application is not ready yet", text, retry=True)
 
 
+def full() -> Page:
+    """Return the answer where there is no room for a further connection."""
+    text = "As many connections are open as the site allows. Try again in a moment."
+    return Page(503, "There is no room just now", text, retry=True)
+
+
+def too_many_of_client() -> Page:
+    """Return the answer to a client that has too many connections."""
+    return refused(429, "there are as many connections from this address as the site allows")
+
+
 def failed(why: str) -> Page:
     """Return the answer for an application that did not answer as it should."""
     return Page(502, "The application did not answer", f"{why[:1].upper()}{why[1:]}.")

@@ -1,20 +1,23 @@
 """The gateway's own server, beside the one that Core calls."""
 
 import asyncio
-import ipaddress
 import socket
-from collections import Counter
 
 import structlog
 
 from slurm_provider.config.sessions import Web
+from slurm_provider.facade.gateway import pages
+from slurm_provider.facade.gateway.clients import is_proxy
 from slurm_provider.facade.gateway.connection import Connection, Rooms
+from slurm_provider.facade.gateway.farewell import turn_away
 from slurm_provider.rpc.wire import Wire
 
 log = structlog.get_logger()
 
 GRACE_SECONDS = 3.0
 BREATH_SECONDS = 0.1
+MOST_FAREWELLS = 64
+"""Connections that are told at a time why there is no room for them; further ones are just closed."""
 
 
 class Gateway:
@@ -26,7 +29,7 @@ class Gateway:
         self._listening: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._connections: set[asyncio.Task[None]] = set()
-        self._by_peer: Counter[str] = Counter()
+        self._farewells: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen."""
@@ -49,9 +52,10 @@ class Gateway:
             listening.close()
         if self._connections:
             await asyncio.wait(self._connections, timeout=GRACE_SECONDS)
-        for task in self._connections:
+        under_way = self._connections | self._farewells
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -68,18 +72,23 @@ class Gateway:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         peer = browser.peer
-        if not self._has_room(peer):
-            browser.reset()
+        if len(self._connections) >= self._web.connections:
+            self._turn_away(browser, pages.full())
             return
-        self._by_peer[peer] += 1
+        if not is_proxy(peer) and not self._rooms.clients.enter(peer):
+            self._turn_away(browser, pages.too_many_of_client())
+            return
         task = asyncio.create_task(self._serve(browser, peer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
-    def _has_room(self, peer: str) -> bool:
-        if len(self._connections) >= self._web.connections:
-            return False
-        return _is_proxy(peer) or self._by_peer[peer] < self._web.connections_per_client
+    def _turn_away(self, browser: Wire, page: pages.Page) -> None:
+        if len(self._farewells) >= MOST_FAREWELLS:
+            browser.reset()
+            return
+        task = asyncio.create_task(turn_away(browser, page))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
 
     async def _serve(self, browser: Wire, peer: str) -> None:
         try:
@@ -87,11 +96,5 @@ class Gateway:
         except Exception:  # one broken connection must not end the others
             log.exception("a connection of a browser failed", peer=peer)
         finally:
-            self._by_peer[peer] -= 1
-            if not self._by_peer[peer]:
-                del self._by_peer[peer]
-
-
-def _is_proxy(peer: str) -> bool:
-    """Say whether the peer is what stands in front of the gateway on this machine, for many clients."""
-    return not peer or ipaddress.ip_address(peer).is_loopback
+            if not is_proxy(peer):
+                self._rooms.clients.leave(peer)

@@ -33,10 +33,16 @@ async def interactive_session(
     request: BulkRequest[SessionRequest], services: TheServices, user: ActingUser
 ) -> BulkResponse[OpenSession]:
     """Open sessions with running jobs."""
-    return BulkResponse(responses=[await _open(item, services, user) for item in request.items])
+    wanted = [await _open(item, services, user) for item in request.items]
+    await _note([note for _, note in wanted], services)
+    return BulkResponse(responses=[answer for answer, _ in wanted])
 
 
-async def _open(item: SessionRequest, services: Services, user: str | None) -> OpenSession:
+Note = tuple[str, Session]
+"""A session that is to be, with its secret: those of a call are written together, or none is."""
+
+
+async def _open(item: SessionRequest, services: Services, user: str | None) -> tuple[OpenSession, Note]:
     match item.sessionType:
         case SessionType.SHELL:
             return await _open_shell(item, services, user)
@@ -46,35 +52,37 @@ async def _open(item: SessionRequest, services: Services, user: str | None) -> O
             return await _open_vnc(item, services, user)
 
 
-async def _open_shell(item: SessionRequest, services: Services, user: str | None) -> ShellSession:
+async def _open_shell(item: SessionRequest, services: Services, user: str | None) -> tuple[OpenSession, Note]:
     row = await replica_of(item, services)
-    secret = await _open_with_job(SessionKind.SHELL, item, row, user, services)
-    return ShellSession(
+    note = await _with_job(SessionKind.SHELL, item, row, user, services)
+    answer = ShellSession(
         jobId=row.job_id,
         rank=item.rank,
-        sessionIdentifier=secret,
+        sessionIdentifier=note[0],
         domainOverride=services.config.facade.websocket_url,
     )
+    return answer, note
 
 
-async def _open_web(item: SessionRequest, services: Services, user: str | None) -> WebSession:
+async def _open_web(item: SessionRequest, services: Services, user: str | None) -> tuple[OpenSession, Note]:
     row = await replica_of(item, services)
     origin = web_origin(row, item.rank, item.target, services)
-    secret = await _open_with_job(SessionKind.WEB, item, row, user, services)
-    link = f"{origin}/ucloud/{services.config.provider.id}/authorize-app?token={secret}"
-    return WebSession(jobId=row.job_id, rank=item.rank, redirectClientTo=link)
+    note = await _with_job(SessionKind.WEB, item, row, user, services)
+    link = f"{origin}/ucloud/{services.config.provider.id}/authorize-app?token={note[0]}"
+    return WebSession(jobId=row.job_id, rank=item.rank, redirectClientTo=link), note
 
 
-async def _open_vnc(item: SessionRequest, services: Services, user: str | None) -> VncSession:
+async def _open_vnc(item: SessionRequest, services: Services, user: str | None) -> tuple[OpenSession, Note]:
     row = await replica_of(item, services)
-    secret = await _open_with_job(SessionKind.VNC, item, row, user, services)
-    path = f"/ucloud/{services.config.provider.id}/vnc?token={secret}"
-    return VncSession(
+    note = await _with_job(SessionKind.VNC, item, row, user, services)
+    path = f"/ucloud/{services.config.provider.id}/vnc?token={note[0]}"
+    answer = VncSession(
         jobId=row.job_id,
         rank=item.rank,
         url=f"{services.config.facade.public_url or ''}{path}",
         password=await _vnc_password(item, row, services),
     )
+    return answer, note
 
 
 async def _vnc_password(item: SessionRequest, row: JobRow, services: Services) -> str | None:
@@ -97,15 +105,16 @@ async def _machine_password(row: JobRow, rank: int, services: Services) -> str:
     return password.strip()
 
 
-async def _open_with_job(
+async def _with_job(
     kind: SessionKind, item: SessionRequest, row: JobRow, user: str | None, services: Services
-) -> str:
-    """Note a session with a rank of a job; return its secret."""
+) -> Note:
+    """Return a session with a rank of a job, for whoever asks: the owner's would outlive their access."""
+    if user is None:
+        raise Refused(400, "the call does not say for which user the session is to be opened")
     port = None if kind is SessionKind.SHELL else await port_of(item, services)
-    secret = new_secret()
     session = Session(
         kind,
-        user or row.ucloud_user,
+        user,
         row.cluster,
         row.local_user,
         row.job_id,
@@ -114,8 +123,7 @@ async def _open_with_job(
         target=item.target,
         port=port,
     )
-    await _note(secret, session, services)
-    return secret
+    return new_secret(), session
 
 
 @router.post("/openTerminalInFolder")
@@ -123,10 +131,14 @@ async def open_terminal_in_folder(
     request: BulkRequest[FolderRequest], services: TheServices, user: ActingUser
 ) -> BulkResponse[ShellSession]:
     """Open terminals in folders, on the login node, as the local user of whoever asks."""
-    return BulkResponse(responses=[await _open_folder(item, services, user) for item in request.items])
+    wanted = [await _open_folder(item, services, user) for item in request.items]
+    await _note([note for _, note in wanted], services)
+    return BulkResponse(responses=[answer for answer, _ in wanted])
 
 
-async def _open_folder(item: FolderRequest, services: Services, user: str | None) -> ShellSession:
+async def _open_folder(
+    item: FolderRequest, services: Services, user: str | None
+) -> tuple[ShellSession, Note]:
     if user is None:
         raise Refused(400, "the call does not say for which user the terminal is to be opened")
     try:
@@ -145,13 +157,13 @@ async def _open_folder(item: FolderRequest, services: Services, user: str | None
         expires_at=_open_until(services),
         folder=item.folder,
     )
-    await _note(secret, session, services)
-    return ShellSession(
+    answer = ShellSession(
         jobId=item.folder,
         rank=0,
         sessionIdentifier=secret,
         domainOverride=services.config.facade.websocket_url,
     )
+    return answer, (secret, session)
 
 
 def _cluster_with(root: str, config: FacadeConfig) -> str:
@@ -160,13 +172,14 @@ def _cluster_with(root: str, config: FacadeConfig) -> str:
     return drive.cluster or next(iter(config.clusters))
 
 
-async def _note(secret: str, session: Session, services: Services) -> None:
+async def _note(notes: list[Note], services: Services) -> None:
     most = services.config.sessions.per_user
     try:
-        await services.jobmap.call(lambda jobmap: jobmap.sessions.open(secret, session, most))
+        await services.jobmap.call(lambda jobmap: jobmap.sessions.open_all(notes, most))
     except TooManySessions as error:
+        user = notes[0][1].ucloud_user
         raise Refused(
-            400, f"there are {most} open sessions of '{session.ucloud_user}' already; close one of them first"
+            400, f"there are {most} open sessions of '{user}' already; close one of them first"
         ) from error
 
 
