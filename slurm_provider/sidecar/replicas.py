@@ -8,10 +8,13 @@ import time
 from dataclasses import dataclass
 
 from slurm_provider.sidecar.commands import Runner
+from slurm_provider.slurm.command import SlurmUnavailable
 from slurm_provider.slurm.node_address import ScontrolNodeAddress, ScontrolShowHostnames
 from slurm_provider.slurm.squeue import Squeue
 
 KEPT_SECONDS = 5.0
+FAILURE_KEPT_SECONDS = 2.0
+"""So that many requests at once do not ask Slurm one after the other what it could not say the first time."""
 
 
 class NotRunning(Exception):
@@ -32,19 +35,25 @@ class Replicas:
 
     def __init__(self) -> None:
         self._nodes: dict[int, tuple[float, list[str]]] = {}
-        self._addresses: dict[str, str] = {}
+        self._failures: dict[int, tuple[float, NotRunning | SlurmUnavailable]] = {}
+        self._addresses: dict[str, tuple[float, str]] = {}
         self._asking = asyncio.Lock()
 
     async def find(self, slurm_id: int, rank: int, runner: Runner) -> Replica:
         """Return where a rank runs; raise NotRunning or SlurmUnavailable."""
         async with self._asking:
-            nodes = await self._nodes_of(slurm_id, runner)
-            if rank >= len(nodes):
-                raise NotRunning(f"the job has no rank {rank}: it runs on {len(nodes)} nodes")
-            node = nodes[rank]
-            if node not in self._addresses:
-                self._addresses[node] = await runner.run(ScontrolNodeAddress(node), [])
-            return Replica(slurm_id, node, self._addresses[node])
+            failed_at, failure = self._failures.get(slurm_id, (0.0, None))
+            if failure is not None and time.monotonic() < failed_at + FAILURE_KEPT_SECONDS:
+                raise failure
+            self._failures.pop(slurm_id, None)
+            try:
+                nodes = await self._nodes_of(slurm_id, runner)
+                if rank >= len(nodes):
+                    raise NotRunning(f"the job has no rank {rank}: it runs on {len(nodes)} nodes")
+                return Replica(slurm_id, nodes[rank], await self._address_of(nodes[rank], runner))
+            except (NotRunning, SlurmUnavailable) as error:
+                self._failures[slurm_id] = time.monotonic(), error
+                raise
 
     async def _nodes_of(self, slurm_id: int, runner: Runner) -> list[str]:
         asked, nodes = self._nodes.get(slurm_id, (0.0, []))
@@ -55,6 +64,14 @@ class Replicas:
         nodes = await runner.run(ScontrolShowHostnames(await _node_list(slurm_id, runner)), [])
         self._nodes[slurm_id] = asked, nodes
         return nodes
+
+    async def _address_of(self, node: str, runner: Runner) -> str:
+        asked, address = self._addresses.get(node, (0.0, ""))
+        if time.monotonic() >= asked + KEPT_SECONDS:
+            asked = time.monotonic()
+            address = await runner.run(ScontrolNodeAddress(node), [])
+            self._addresses[node] = asked, address
+        return address
 
 
 async def _node_list(slurm_id: int, runner: Runner) -> str:

@@ -63,11 +63,19 @@ class Tunnels:
         port = await asyncio.to_thread(_port_of, request)
         probe = self.probes.at(request.slurm_id, replica.node, runner)
         try:
-            check(port, os.getuid(), await probe.look())
+            check(port, os.getuid(), listening := await probe.look())
         except (NotReady, Forbidden):
             # It may have changed since the last look.
-            check(port, os.getuid(), await probe.look(fresh=True))
-        return await _connect(replica.address, port)
+            check(port, os.getuid(), listening := await probe.look(fresh=True))
+        try:
+            return await _connect(replica.address, port)
+        except NotReady as error:
+            if all(listener.is_local for listener in listening if listener.port == port):
+                raise NotReady(
+                    f"the application listens on port {port} for its own node only; it has to listen on all"
+                    " addresses (0.0.0.0)"
+                ) from error
+            raise
 
 
 def check(port: int, uid: int, listening: list[Listener]) -> None:
@@ -77,11 +85,6 @@ def check(port: int, uid: int, listening: list[Listener]) -> None:
         raise NotReady(f"nothing listens on port {port} of the job's node yet")
     if any(listener.uid != uid for listener in found):
         raise Forbidden(f"port {port} of the job's node belongs to another user")
-    if all(listener.is_local for listener in found):
-        raise NotReady(
-            f"the application listens on port {port} for its own node only; it has to listen on all"
-            " addresses (0.0.0.0)"
-        )
 
 
 def _port_of(request: OpenTunnelRequest) -> int:
