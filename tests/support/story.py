@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -143,7 +144,10 @@ def _output_of(*command: str) -> str:
 
 
 def _owner(pid: int) -> str:
-    return Path(f"/proc/{pid}").owner()
+    """Return as whom a process runs; the files of one that cannot be traced are root's."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    uid = next(line.split()[1] for line in lines if line.startswith("Uid:"))
+    return pwd.getpwuid(int(uid)).pw_name
 
 
 async def perform(page: Page, folder: Path, keep: bool) -> None:

@@ -208,7 +208,8 @@ async def test_a_session_with_one_of_several_windows_has_its_port(
     change = JobChange("54112", targets=targets)
     await facade.services.jobmap.call(JobMap.add_jobs, [(job(state=JobState.RUNNING), change)])
     request = {"job": {"id": "54112"}, "rank": 0, "sessionType": "WEB"} | target
-    answer = await facade.post("jobs/interactiveSession", {"items": [request]})
+    path = "/ucloud/example/jobs/interactiveSession"
+    answer = await facade.http.post(path, json={"items": [request]}, headers={"UCloud-Username": "dXNlcg=="})
     assert answer.status_code == 200
     [session] = await facade.services.jobmap.call(lambda jobmap: jobmap.sessions.overview())
     assert session["port"] == port
@@ -219,5 +220,6 @@ async def test_a_window_that_the_job_does_not_have_is_refused(facade: Facade) ->
     row = job(state=JobState.RUNNING, replicas=2)
     await facade.services.jobmap.call(JobMap.add_jobs, [(row, change)])
     request = {"job": {"id": "54112"}, "rank": 0, "sessionType": "WEB", "target": "board"}
-    answer = await facade.post("jobs/interactiveSession", {"items": [request]})
+    path = "/ucloud/example/jobs/interactiveSession"
+    answer = await facade.http.post(path, json={"items": [request]}, headers={"UCloud-Username": "dXNlcg=="})
     assert_refused(answer, 400, "the job has no window called 'board' at rank 0")

@@ -44,16 +44,21 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+def children() -> list[str]:
+    """The processes that this one has started."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
 @pytest.fixture
 async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     """A terminal with a shell that shows no prompt."""
+    before = children()
     descriptors = set(Path("/proc/self/fd").iterdir())
     made = Terminal(SHELL, ENVIRONMENT, str(tmp_path), (80, 24))
     yield made
     await made.close("the test has ended")
     assert set(Path("/proc/self/fd").iterdir()) == descriptors
-    with pytest.raises(ChildProcessError):  # not even a zombie
-        os.waitpid(-1, os.WNOHANG)
+    assert children() == before  # not even a zombie is left
 
 
 async def test_what_is_typed_runs_and_is_shown(terminal: Terminal) -> None:
