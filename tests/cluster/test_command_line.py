@@ -86,7 +86,7 @@ async def test_a_second_facade_does_not_start_on_the_same_job_map(stack: Stack) 
 
 async def test_the_audit_is_silent_until_ledger_and_slurm_differ() -> None:
     async with running_stack(fresh_folder("audit")) as stack:
-        made = job("true")
+        made = job("sleep 2")  # a job that took no time owes nothing
         await stack.core.create(bulk(made))
         await stack.core.wait_update(made["id"], state="SUCCESS")
         await stack.core.wait("chargeCredits", job=made["id"])
