@@ -42,18 +42,21 @@ class Replicas:
     async def find(self, slurm_id: int, rank: int, runner: Runner) -> Replica:
         """Return where a rank runs; raise NotRunning or SlurmUnavailable."""
         async with self._asking:
-            failed_at, failure = self._failures.get(slurm_id, (0.0, None))
-            if failure is not None and time.monotonic() < failed_at + FAILURE_KEPT_SECONDS:
-                raise failure
-            self._failures.pop(slurm_id, None)
-            try:
-                nodes = await self._nodes_of(slurm_id, runner)
-                if rank >= len(nodes):
-                    raise NotRunning(f"the job has no rank {rank}: it runs on {len(nodes)} nodes")
-                return Replica(slurm_id, nodes[rank], await self._address_of(nodes[rank], runner))
-            except (NotRunning, SlurmUnavailable) as error:
-                self._failures[slurm_id] = time.monotonic(), error
-                raise
+            nodes = await self._known_nodes(slurm_id, runner)
+            if rank >= len(nodes):
+                raise NotRunning(f"the job has no rank {rank}: it runs on {len(nodes)} nodes")
+            return Replica(slurm_id, nodes[rank], await self._address_of(nodes[rank], runner))
+
+    async def _known_nodes(self, slurm_id: int, runner: Runner) -> list[str]:
+        failed_at, failure = self._failures.pop(slurm_id, (0.0, None))
+        if failure is not None and time.monotonic() < failed_at + FAILURE_KEPT_SECONDS:
+            self._failures[slurm_id] = failed_at, failure
+            raise failure
+        try:
+            return await self._nodes_of(slurm_id, runner)
+        except (NotRunning, SlurmUnavailable) as error:
+            self._failures[slurm_id] = time.monotonic(), error
+            raise
 
     async def _nodes_of(self, slurm_id: int, runner: Runner) -> list[str]:
         asked, nodes = self._nodes.get(slurm_id, (0.0, []))
