@@ -41,8 +41,9 @@ async def test_an_editor_fills_the_screen_and_follows_its_size(terminal: Termina
     await terminal.page.set_viewport_size({"width": 900, "height": 500})
     await terminal.page.wait_for_function("before => terminal.rows < before", arg=rows)
     await terminal.type(":q\n")
-    await terminal.type("stty size; tail -n 2 numbers\n")
     rows, columns = len(await terminal.lines()), await terminal.page.evaluate("terminal.cols")
+    # What is typed may arrive before the new size does.
+    await terminal.type(f"until stty size | grep '^{rows} {columns}$'; do sleep 1; done; tail -n 2 numbers\n")
     await terminal.shows_line(f"{rows} {columns}")
     await terminal.shows_line("ñandú Ω")
 
